@@ -1,0 +1,22 @@
+package hashing
+
+const (
+	// AnnotationConfigHash is on the pod template and holds the digest of the config that the template uses.
+	// Written by admission, read by admission and by the config controller. Default: absent.
+	AnnotationConfigHash = "sluice.dev/config-hash"
+
+	// AnnotationConfig is written by users and says what a change of config does. On a namespace or workload it is
+	// ConfigHash (default), ConfigPin or ConfigIgnore; on a ConfigMap or Secret only ConfigIgnore means something.
+	AnnotationConfig = "sluice.dev/config"
+)
+
+// Values of AnnotationConfig.
+const (
+	// ConfigHash: a change of used content is a release.
+	ConfigHash = "hash"
+	// ConfigPin: as ConfigHash, and pods read immutable snapshots.
+	ConfigPin = "pin"
+	// ConfigIgnore: a change rolls nothing. On a ConfigMap or Secret, e.g. of a certificate that renews itself, it
+	// holds for every workload.
+	ConfigIgnore = "ignore"
+)

@@ -1,0 +1,201 @@
+package live
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync/atomic"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"sluice.dev/sluice/hashing"
+)
+
+// SecretName is the Secret in sluice's namespace that holds the hash keys.
+const SecretName = "sluice-hash-key"
+
+// rereadAfter is the shortest time between two reads that unknown key ids cause. Anyone may write a digest with an
+// unknown id on a workload, and must not make us ask the API server once per request.
+const rereadAfter = 10 * time.Second
+
+// Creator is the part of a client.Client that makes the key Secret.
+type Creator interface {
+	Create(ctx context.Context, obj client.Object, opts ...client.CreateOption) error
+}
+
+// Options of a Keyring. All are needed.
+type Options struct {
+	Reader    client.Reader
+	Creator   Creator
+	Namespace string
+	// Random is where keys come from, crypto/rand.Reader outside of tests.
+	Random io.Reader
+	Now    func() time.Time
+}
+
+// Validate lists every option that is missing.
+func (o Options) Validate() error {
+	var faults []error
+	for _, option := range []struct {
+		name    string
+		missing bool
+	}{
+		{"Reader", o.Reader == nil},
+		{"Creator", o.Creator == nil},
+		{"Namespace", o.Namespace == ""},
+		{"Random", o.Random == nil},
+		{"Now", o.Now == nil},
+	} {
+		if option.missing {
+			faults = append(faults, fmt.Errorf("%s is not set", option.name))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// Keyring is the hash keys of the cluster, read once and again when a digest names a key that is not among them. It is
+// safe for concurrent use.
+type Keyring struct {
+	options Options
+	known   atomic.Pointer[hashing.Keyring]
+	// turn is held by the one request that reads the Secret, and guards readAt. A channel, because waiting for it must
+	// end with ctx.
+	turn   chan struct{}
+	readAt time.Time
+}
+
+// NewKeyring returns a keyring that has not read anything.
+func NewKeyring(options Options) (*Keyring, error) {
+	if err := options.Validate(); err != nil {
+		return nil, fmt.Errorf("setting up the hash keyring: %w", err)
+	}
+	return &Keyring{options: options, turn: make(chan struct{}, 1)}, nil
+}
+
+// Ensure reads the key Secret and makes it if it does not exist. It is for the start, before sluice says that it is
+// ready. However many replicas start at once, all end with the same key. A malformed Secret is an error and stays as it
+// is.
+func (k *Keyring) Ensure(ctx context.Context) error {
+	if err := k.takeTurn(ctx); err != nil {
+		return err
+	}
+	defer k.endTurn()
+	if k.known.Load() != nil {
+		return nil
+	}
+	err := k.read(ctx)
+	if isAbsent(err) {
+		err = k.create(ctx)
+	}
+	if apierrors.IsAlreadyExists(err) {
+		err = k.read(ctx)
+	}
+	return err
+}
+
+// Digest is hashing.Keyring.Digest with the keys of the cluster. It reads the Secret only if that has not been done or
+// if previous names an unknown key, the latter at most every ten seconds, and never writes: a dry-run leaves no trace.
+func (k *Keyring) Digest(
+	ctx context.Context, previous, namespace string, refs []hashing.Reference, objects []hashing.Object,
+) (string, error) {
+	keys, err := k.loaded(ctx)
+	if err != nil {
+		return "", err
+	}
+	digest, err := keys.Digest(previous, namespace, refs, objects)
+	var unverifiable *hashing.UnverifiableError
+	if !errors.As(err, &unverifiable) || unverifiable.KeyID == "" {
+		return digest, err
+	}
+	keys, rereadErr := k.knowing(ctx, unverifiable.KeyID)
+	if rereadErr != nil {
+		return "", fmt.Errorf("%w; %w", err, rereadErr)
+	}
+	return keys.Digest(previous, namespace, refs, objects)
+}
+
+// loaded returns the keys as they were last read.
+func (k *Keyring) loaded(ctx context.Context) (hashing.Keyring, error) {
+	if keys := k.known.Load(); keys != nil {
+		return *keys, nil
+	}
+	if err := k.takeTurn(ctx); err != nil {
+		return hashing.Keyring{}, err
+	}
+	defer k.endTurn()
+	if k.known.Load() == nil {
+		if err := k.read(ctx); err != nil {
+			return hashing.Keyring{}, err
+		}
+	}
+	return *k.known.Load(), nil
+}
+
+// knowing returns the keys after another read, unless a key is known by now or the last read is too recent. The keys that
+// it returns may still lack that key.
+func (k *Keyring) knowing(ctx context.Context, id string) (hashing.Keyring, error) {
+	if err := k.takeTurn(ctx); err != nil {
+		return hashing.Keyring{}, err
+	}
+	defer k.endTurn()
+	if !k.known.Load().Has(id) && k.options.Now().Sub(k.readAt) >= rereadAfter {
+		if err := k.read(ctx); err != nil {
+			return hashing.Keyring{}, err
+		}
+	}
+	return *k.known.Load(), nil
+}
+
+// read replaces the known keys, and leaves them if it fails. The caller holds the turn.
+func (k *Keyring) read(ctx context.Context) error {
+	k.readAt = k.options.Now()
+	var secret corev1.Secret
+	if err := k.options.Reader.Get(ctx, k.key(), &secret); err != nil {
+		return fmt.Errorf("reading hash key Secret %s: %w", k.key(), err)
+	}
+	keys, err := hashing.ParseKeyring(secret.Data)
+	if err != nil {
+		return fmt.Errorf("reading hash key Secret %s: %w", k.key(), err)
+	}
+	k.known.Store(&keys)
+	return nil
+}
+
+func (k *Keyring) create(ctx context.Context) error {
+	key, err := hashing.NewKey(k.options.Random)
+	if err != nil {
+		return err
+	}
+	keys := hashing.NewKeyring(key)
+	secret := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: k.key().Namespace, Name: k.key().Name},
+		Type:       corev1.SecretTypeOpaque,
+		Data:       keys.Data(),
+	}
+	if err := k.options.Creator.Create(ctx, secret); err != nil {
+		return fmt.Errorf("creating hash key Secret %s: %w", k.key(), err)
+	}
+	k.known.Store(&keys)
+	return nil
+}
+
+func (k *Keyring) key() types.NamespacedName {
+	return types.NamespacedName{Namespace: k.options.Namespace, Name: SecretName}
+}
+
+func (k *Keyring) takeTurn(ctx context.Context) error {
+	select {
+	case k.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for hash key Secret %s: %w", k.key(), ctx.Err())
+	}
+}
+
+func (k *Keyring) endTurn() { <-k.turn }
