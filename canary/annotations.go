@@ -1,0 +1,58 @@
+package canary
+
+// Labels that people and admission set.
+const (
+	// EnabledLabel on a Namespace ("true") opts it in; on a workload "false" opts it out, which needs
+	// the permission VerbBypass.
+	EnabledLabel = "sluice.dev/enabled"
+	// ActiveLabel is "true" on a workload while a release exists. Only admission sets and removes it; it
+	// selects the webhook entry that has no namespace selector.
+	ActiveLabel = "sluice.dev/release-active"
+)
+
+// Policy annotations. On a Namespace they are defaults, on the workload they override. People write
+// them; admission reads them when a release starts.
+const (
+	CanaryAnnotation   = "sluice.dev/canary"
+	StepsAnnotation    = "sluice.dev/steps"
+	DeadlineAnnotation = "sluice.dev/progress-deadline"
+	ApprovalAnnotation = "sluice.dev/approval"
+	ConfigAnnotation   = "sluice.dev/config"
+	// OverridesAnnotation is read on the Namespace only.
+	OverridesAnnotation = "sluice.dev/overrides"
+)
+
+// Annotations that drive a release. They name what they mean, so that a stale one does nothing, and
+// they take effect only in the write that changes them.
+const (
+	// ApproveAnnotation approves a step: "<release>/<step>". People write it, and so does admission
+	// for `kubectl rollout resume`.
+	ApproveAnnotation = "sluice.dev/approve"
+	// AbortAnnotation aborts a release: "<release>".
+	AbortAnnotation = "sluice.dev/abort"
+	// RetryAnnotation starts an aborted release again at step one: "<release>".
+	RetryAnnotation = "sluice.dev/retry"
+)
+
+// ReleaseAnnotation holds the state of a release as JSON, see Release. Only sluice writes it: on any
+// other write admission carries it over from the stored object.
+const ReleaseAnnotation = "sluice.dev/release"
+
+// Labels of the objects that sluice makes, so that `kubectl get rs -L` shows the state of a release.
+const (
+	// WorkloadLabel names the workload that a canary ReplicaSet or a ControllerRevision belongs to, as
+	// returned by WorkloadLabelValue.
+	WorkloadLabel = "sluice.dev/workload"
+	// ReleaseLabel is the id of the release that made the object.
+	ReleaseLabel = "sluice.dev/release"
+	PhaseLabel   = "sluice.dev/phase"
+	StepLabel    = "sluice.dev/step"
+	WeightLabel  = "sluice.dev/weight"
+)
+
+// RBAC verbs on the workload's own resource, checked with a SubjectAccessReview for whoever asks.
+const (
+	VerbPromote = "promote"
+	VerbAbort   = "abort"
+	VerbBypass  = "bypass"
+)

@@ -1,0 +1,718 @@
+package canary
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// object is a Deployment in JSON terms, for tests.
+type object map[string]any
+
+func (o object) at(path string) (object, string) {
+	keys := strings.Split(path, ".")
+	for _, key := range keys[:len(keys)-1] {
+		next, ok := o[key].(object)
+		if !ok {
+			next = object{}
+			o[key] = next
+		}
+		o = next
+	}
+	return o, keys[len(keys)-1]
+}
+
+func (o object) with(path string, value any) object {
+	c := o.copy()
+	parent, key := c.at(path)
+	if value == nil {
+		delete(parent, key)
+	} else {
+		parent[key] = value
+	}
+	return c
+}
+
+func (o object) annotated(key, value string) object {
+	c := o.copy()
+	parent, _ := c.at("metadata.annotations.x")
+	parent[key] = value
+	if value == "" {
+		delete(parent, key)
+	}
+	return c
+}
+
+func (o object) labelled(key, value string) object {
+	c := o.copy()
+	parent, _ := c.at("metadata.labels.x")
+	parent[key] = value
+	if value == "" {
+		delete(parent, key)
+	}
+	return c
+}
+
+func (o object) copy() object {
+	c := maps.Clone(o)
+	for key, value := range c {
+		if child, ok := value.(object); ok {
+			c[key] = child.copy()
+		}
+	}
+	return c
+}
+
+func (o object) workload(t *testing.T) *Workload {
+	t.Helper()
+	raw, err := json.Marshal(o)
+	require.NoError(t, err)
+	w, err := DecodeWorkload(raw)
+	require.NoError(t, err)
+	return w
+}
+
+// release returns the state that the object carries.
+func (o object) release(t *testing.T) *Release {
+	t.Helper()
+	r, err := DecodeRelease(o.workload(t).Metadata.Annotations)
+	require.NoError(t, err)
+	return r
+}
+
+// changed returns the object with the state changed, as stored after a transition of sluice.
+func (o object) changed(t *testing.T, change func(*Release)) object {
+	t.Helper()
+	r := o.release(t)
+	change(r)
+	return o.annotated(ReleaseAnnotation, r.Encode())
+}
+
+// admitted returns the object as stored after the decision.
+func (o object) admitted(d Decision) object {
+	if d.Want == nil {
+		return o
+	}
+	c := o
+	if d.Want.Paused != nil {
+		c = c.with("spec.paused", *d.Want.Paused)
+	}
+	if d.Want.MaxSurge != nil {
+		c = c.with("spec.strategy.rollingUpdate.maxSurge", d.Want.MaxSurge)
+	}
+	for key, value := range d.Want.Annotations {
+		c = c.annotated(key, deref(value))
+	}
+	for key, value := range d.Want.Labels {
+		c = c.labelled(key, deref(value))
+	}
+	if d.Want.Digest != nil {
+		c = c.copy()
+		annotations, _ := c.at("spec.template.metadata.annotations.x")
+		annotations["sluice.dev/config-hash"] = *d.Want.Digest
+		if *d.Want.Digest == "" {
+			delete(annotations, "sluice.dev/config-hash")
+		}
+	}
+	return c
+}
+
+func deref(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+// web is a Deployment of five pods that has been available.
+func web(image string) object {
+	return object{
+		"metadata": object{"name": "web", "namespace": "shop", "uid": "u", "generation": 4, "resourceVersion": "10"},
+		"spec": object{
+			"replicas": 5,
+			"selector": object{"matchLabels": object{"app": "web"}},
+			"strategy": object{"type": "RollingUpdate", "rollingUpdate": object{"maxSurge": "25%", "maxUnavailable": "25%"}},
+			"template": object{
+				"metadata": object{"labels": object{"app": "web"}, "annotations": object{}},
+				"spec":     object{"containers": []any{object{"name": "c", "image": image}}},
+			},
+		},
+		"status": object{"observedGeneration": 4, "availableReplicas": 5},
+	}
+}
+
+// file is the object as it stands in a file: without a resourceVersion and all that is sluice's.
+func file(image string) object {
+	return web(image).with("metadata.resourceVersion", nil)
+}
+
+func (o object) image(image string) object {
+	return o.with("spec.template.spec.containers", []any{object{"name": "c", "image": image}})
+}
+
+// request is one write: from the stored object to another by a user.
+type request struct {
+	stored, sent object
+	user         string
+	sluice       bool
+	manager      string
+	world        World
+	kind         string
+}
+
+func (q request) review(t *testing.T) Review {
+	t.Helper()
+	user, kind := q.user, q.kind
+	if user == "" {
+		user = "alice"
+	}
+	if kind == "" {
+		kind = Deployment
+	}
+	r := Review{Operation: Update, Kind: kind, New: q.sent.workload(t), User: user, Sluice: q.sluice, FieldManager: q.manager}
+	if q.stored == nil {
+		r.Operation = Create
+		return r
+	}
+	r.Old = q.stored.workload(t)
+	return r
+}
+
+// decide admits the request twice, as reinvocation does, and requires that the second time changes
+// nothing.
+func (q request) decide(t *testing.T) (Decision, object) {
+	t.Helper()
+	d, err := Decide(q.review(t), q.world)
+	require.NoError(t, err)
+	if d.Verdict == Denied {
+		require.NotEmpty(t, d.Message)
+		return d, q.stored
+	}
+	stored := q.sent.admitted(d)
+	again := q
+	again.sent = stored
+	second, err := Decide(again.review(t), q.world)
+	require.NoError(t, err)
+	require.NotEqual(t, Denied, second.Verdict, "the second invocation refuses: %s", second.Message)
+	changes, err := second.Changes(stored.workload(t))
+	require.NoError(t, err)
+	require.False(t, changes, "the second invocation changes something: %+v", second.Want)
+	return d, stored.with("metadata.generation", 5).with("metadata.resourceVersion", "11")
+}
+
+func may(verbs ...string) World {
+	w := World{Allowed: map[string]bool{}}
+	for _, v := range verbs {
+		w.Allowed[v] = true
+	}
+	return w
+}
+
+// held is web with v2 held at step one.
+func held(t *testing.T) object {
+	t.Helper()
+	_, stored := request{stored: web("v1"), sent: web("v1").image("v2")}.decide(t)
+	return stored
+}
+
+func waitingObject(t *testing.T) object {
+	return held(t).changed(t, func(r *Release) { r.Phase = Waiting })
+}
+
+func abortedObject(t *testing.T) object {
+	return held(t).changed(t, func(r *Release) { r.Phase, r.Reason = Aborted, "2 of 2 pods crash" })
+}
+
+func adoptingObject(t *testing.T) object {
+	return held(t).changed(t, func(r *Release) {
+		r.Phase, r.Stage, r.Sequence, r.Surge = Promoting, Adopting, SequenceM, 1
+		r.Held.MaxSurge = json.RawMessage(`"25%"`)
+	}).with("spec.strategy.rollingUpdate.maxSurge", 1)
+}
+
+func finishingObject(t *testing.T) object {
+	return held(t).changed(t, func(r *Release) {
+		r.Phase, r.Stage, r.Sequence = Promoting, Finishing, SequenceM
+	}).with("spec.paused", nil)
+}
+
+func TestAdmissionOfAnUpdate(t *testing.T) {
+	tests := map[string]struct {
+		request     func(t *testing.T) request
+		wantVerdict Verdict
+		wantPaused  bool
+		wantPhase   Phase // empty: no release
+		wantStep    int
+		wantSays    string // in the message or a warning
+	}{
+		"an object that is being deleted passes as it came": {
+			request: func(*testing.T) request {
+				return request{stored: web("v1").with("metadata.deletionTimestamp", "2026-01-01T00:00:00Z"), sent: web("v2")}
+			},
+			wantVerdict: Unchanged,
+		},
+		"a stale resourceVersion passes as it came, for the server's own 409": {
+			request: func(*testing.T) request {
+				return request{stored: web("v1"), sent: web("v2").with("metadata.resourceVersion", "9")}
+			},
+			wantVerdict: Unchanged,
+		},
+		"an image change is held": {
+			request:     func(*testing.T) request { return request{stored: web("v1"), sent: web("v2")} },
+			wantVerdict: Hold, wantPaused: true, wantPhase: Progressing, wantStep: 1,
+			wantSays: "kubectl rollout resume deployment/web -n shop",
+		},
+		"a template annotation alone (rollout restart) is held": {
+			request: func(*testing.T) request {
+				return request{stored: web("v1"), sent: web("v1").with("spec.template.metadata.annotations.restartedAt", "now")}
+			},
+			wantVerdict: Hold, wantPaused: true, wantPhase: Progressing, wantStep: 1,
+		},
+		"a pod field that no library knows is held": {
+			request: func(*testing.T) request {
+				return request{stored: web("v1"), sent: web("v1").with("spec.template.spec.fieldOfTomorrow", object{"a": 1})}
+			},
+			wantVerdict: Hold, wantPaused: true, wantPhase: Progressing, wantStep: 1,
+		},
+		"replicas, labels and annotations of the workload are not held": {
+			request: func(*testing.T) request {
+				return request{stored: web("v1"), sent: web("v1").with("spec.replicas", 7).labelled("team", "a").annotated("note", "b")}
+			},
+			wantVerdict: Unchanged,
+		},
+		"forged state and label are taken off": {
+			request: func(t *testing.T) request {
+				return request{stored: web("v1"), sent: web("v1").annotated(ReleaseAnnotation, held(t).release(t).Encode()).labelled(ActiveLabel, "true")}
+			},
+			wantVerdict: Unchanged,
+		},
+		"a template change with forged state is held with sluice's own": {
+			request: func(t *testing.T) request {
+				forged := held(t).release(t)
+				forged.Phase, forged.Stage = Promoting, Finishing
+				return request{stored: web("v1"), sent: web("v2").annotated(ReleaseAnnotation, forged.Encode())}
+			},
+			wantVerdict: Hold, wantPaused: true, wantPhase: Progressing, wantStep: 1,
+		},
+		"the user's own pause delays step one": {
+			request: func(*testing.T) request {
+				paused := web("v1").with("spec.paused", true)
+				return request{stored: paused, sent: paused.image("v2")}
+			},
+			wantVerdict: Hold, wantPaused: true, wantPhase: Progressing, wantStep: 0, wantSays: "is paused",
+		},
+		"N = 0 is native": {
+			request: func(*testing.T) request {
+				return request{stored: web("v1").with("spec.replicas", 0), sent: web("v2")}
+			},
+			wantVerdict: Native, wantSays: "it has no replicas",
+		},
+		"Recreate is native": {
+			request: func(*testing.T) request {
+				recreate := web("v1").with("spec.strategy", object{"type": "Recreate"})
+				return request{stored: recreate, sent: recreate.image("v2")}
+			},
+			wantVerdict: Native, wantSays: "Recreate",
+		},
+		"to Recreate with a new image in one write is held": {
+			request: func(*testing.T) request {
+				return request{stored: web("v1"), sent: web("v2").with("spec.strategy", object{"type": "Recreate"})}
+			},
+			wantVerdict: Hold, wantPaused: true, wantPhase: Progressing, wantStep: 1,
+		},
+		"a revision that never became available is native": {
+			request: func(*testing.T) request {
+				broken := web("v1").with("status", object{"observedGeneration": 1, "conditions": []any{object{"type": "Progressing", "reason": "ReplicaSetUpdated"}}})
+				return request{stored: broken, sent: broken.image("v2")}
+			},
+			wantVerdict: Native, wantSays: "never became available",
+		},
+		"a version that nobody has observed yet is native": {
+			request: func(*testing.T) request {
+				return request{stored: web("v1").with("status", object{}), sent: web("v2")}
+			},
+			wantVerdict: Native, wantSays: "never became available",
+		},
+		"an outage is no reason to let a version through": {
+			request: func(*testing.T) request {
+				down := web("v1").with("status", object{"observedGeneration": 4, "conditions": []any{object{"type": "Progressing", "reason": "NewReplicaSetAvailable"}}})
+				return request{stored: down, sent: down.image("v2")}
+			},
+			wantVerdict: Hold, wantPaused: true, wantPhase: Progressing, wantStep: 1,
+		},
+		"a selector of NotIn and DoesNotExist only is native": {
+			request: func(*testing.T) request {
+				odd := web("v1").with("spec.selector", object{"matchExpressions": []any{object{"key": "x", "operator": "DoesNotExist"}}})
+				return request{stored: odd, sent: odd.image("v2")}
+			},
+			wantVerdict: Native, wantSays: "selector",
+		},
+		"canaries disabled before are native": {
+			request: func(*testing.T) request {
+				off := web("v1").annotated(CanaryAnnotation, "disabled")
+				return request{stored: off, sent: off.image("v2")}
+			},
+			wantVerdict: Native, wantSays: "disabled",
+		},
+		"canaries disabled in the same write govern the next release only": {
+			request: func(*testing.T) request {
+				return request{stored: web("v1"), sent: web("v2").annotated(CanaryAnnotation, "disabled"), world: may(VerbBypass)}
+			},
+			wantVerdict: Hold, wantPaused: true, wantPhase: Progressing, wantStep: 1,
+		},
+		"disabling canaries needs bypass": {
+			request: func(*testing.T) request {
+				return request{stored: web("v1"), sent: web("v1").annotated(CanaryAnnotation, "disabled")}
+			},
+			wantVerdict: Denied, wantSays: `needs the verb "bypass"`,
+		},
+		"opting out needs bypass": {
+			request: func(*testing.T) request {
+				return request{stored: web("v1"), sent: web("v1").labelled(EnabledLabel, "false")}
+			},
+			wantVerdict: Denied, wantSays: `needs the verb "bypass"`,
+		},
+		"malformed steps are refused with key, value and grammar": {
+			request: func(*testing.T) request {
+				return request{stored: web("v1"), sent: web("v1").annotated(StepsAnnotation, "20%, ten")}
+			},
+			wantVerdict: Denied, wantSays: `annotation sluice.dev/steps: "ten": its weight is not a percentage`,
+		},
+		"a StatefulSet is native": {
+			request: func(*testing.T) request {
+				return request{stored: web("v1"), sent: web("v2"), kind: StatefulSet}
+			},
+			wantVerdict: Native, wantSays: "statefulset/web rolls out natively",
+		},
+		"a write without our state during a release carries it over": {
+			request: func(t *testing.T) request {
+				return request{stored: held(t), sent: file("v2")}
+			},
+			wantVerdict: Carried, wantPaused: true, wantPhase: Progressing, wantStep: 1,
+		},
+		"paused: false by a chart approves nothing": {
+			request: func(t *testing.T) request {
+				return request{stored: waitingObject(t), sent: waitingObject(t).with("spec.paused", false), manager: "helm", world: may(VerbPromote)}
+			},
+			wantVerdict: Carried, wantPaused: true, wantPhase: Waiting, wantStep: 1, wantSays: "approves nothing",
+		},
+		"rollout resume approves a waiting step": {
+			request: func(t *testing.T) request {
+				return request{stored: waitingObject(t), sent: waitingObject(t).with("spec.paused", false), manager: "kubectl-rollout", world: may(VerbPromote)}
+			},
+			wantVerdict: Approved, wantPaused: true, wantPhase: Waiting, wantStep: 1, wantSays: "is approved by",
+		},
+		"rollout resume without permission is refused": {
+			request: func(t *testing.T) request {
+				return request{stored: waitingObject(t), sent: waitingObject(t).with("spec.paused", false), manager: "kubectl-rollout"}
+			},
+			wantVerdict: Denied, wantSays: `the verb "promote" on deployments.apps`,
+		},
+		"rollout resume of a step that progresses is refused": {
+			request: func(t *testing.T) request {
+				return request{stored: held(t), sent: held(t).with("spec.paused", false), manager: "kubectl-rollout", world: may(VerbPromote)}
+			},
+			wantVerdict: Denied, wantSays: "is not ready",
+		},
+		"rollout resume of an aborted release is refused with the reason": {
+			request: func(t *testing.T) request {
+				return request{stored: abortedObject(t), sent: abortedObject(t).with("spec.paused", false), manager: "kubectl-rollout", world: may(VerbPromote)}
+			},
+			wantVerdict: Denied, wantSays: "2 of 2 pods crash",
+		},
+		"a second resume approves nothing more": {
+			request: func(t *testing.T) request {
+				o := waitingObject(t).changed(t, func(r *Release) { r.Approvals = []Approval{{Step: 1, By: "alice"}} })
+				return request{stored: o, sent: o.with("spec.paused", false), manager: "kubectl-rollout", world: may(VerbPromote)}
+			},
+			wantVerdict: Carried, wantPaused: true, wantPhase: Waiting, wantStep: 1, wantSays: "already",
+		},
+		"resume together with a new template supersedes and approves nothing": {
+			request: func(t *testing.T) request {
+				return request{stored: waitingObject(t), sent: waitingObject(t).with("spec.paused", false).image("v3"), manager: "kubectl-rollout", world: may(VerbPromote)}
+			},
+			wantVerdict: Superseded, wantPaused: true, wantPhase: Progressing, wantStep: 1,
+		},
+		"the approve annotation approves the step that it names": {
+			request: func(t *testing.T) request {
+				return request{stored: waitingObject(t), sent: waitingObject(t).annotated(ApproveAnnotation, "5/1"), world: may(VerbPromote)}
+			},
+			wantVerdict: Approved, wantPaused: true, wantPhase: Waiting, wantStep: 1,
+		},
+		"an approval of another step does nothing": {
+			request: func(t *testing.T) request {
+				return request{stored: waitingObject(t), sent: waitingObject(t).annotated(ApproveAnnotation, "5/2"), world: may(VerbPromote)}
+			},
+			wantVerdict: Carried, wantPaused: true, wantPhase: Waiting, wantStep: 1, wantSays: "does nothing",
+		},
+		"four eyes: the author may not approve": {
+			request: func(t *testing.T) request {
+				o := waitingObject(t).changed(t, func(r *Release) { r.Policy.FourEyes = true })
+				return request{stored: o, sent: o.annotated(ApproveAnnotation, "5/1"), world: may(VerbPromote)}
+			},
+			wantVerdict: Denied, wantSays: "somebody else's approval",
+		},
+		"the abort annotation aborts": {
+			request: func(t *testing.T) request {
+				return request{stored: waitingObject(t), sent: waitingObject(t).annotated(AbortAnnotation, "5"), world: may(VerbAbort)}
+			},
+			wantVerdict: AbortedBy, wantPaused: true, wantPhase: Aborted, wantStep: 1,
+		},
+		"an abort during adoption keeps maxSurge pinned": {
+			request: func(t *testing.T) request {
+				return request{stored: adoptingObject(t), sent: adoptingObject(t).annotated(AbortAnnotation, "5"), world: may(VerbAbort)}
+			},
+			wantVerdict: AbortedBy, wantPaused: true, wantPhase: Aborted, wantStep: 1,
+		},
+		"an abort after the unpause is too late": {
+			request: func(t *testing.T) request {
+				return request{stored: finishingObject(t), sent: finishingObject(t).annotated(AbortAnnotation, "5"), world: may(VerbAbort)}
+			},
+			wantVerdict: Denied, wantSays: "apply the old version",
+		},
+		"an aborted release applied again stays aborted": {
+			request: func(t *testing.T) request {
+				return request{stored: abortedObject(t), sent: file("v2"), manager: "helm"}
+			},
+			wantVerdict: Carried, wantPaused: true, wantPhase: Aborted, wantStep: 1, wantSays: "still held and aborted",
+		},
+		"retry starts at step one": {
+			request: func(t *testing.T) request {
+				return request{stored: abortedObject(t), sent: abortedObject(t).annotated(RetryAnnotation, "5"), world: may(VerbPromote)}
+			},
+			wantVerdict: Retried, wantPaused: true, wantPhase: Progressing, wantStep: 1,
+		},
+		"the stable template reverts a waiting release": {
+			request: func(t *testing.T) request {
+				return request{stored: waitingObject(t), sent: waitingObject(t).image("v1")}
+			},
+			wantVerdict: Reverted, wantPaused: true, wantPhase: Reverting, wantStep: 1,
+		},
+		"the stable template from a file reverts an aborted release": {
+			request:     func(t *testing.T) request { return request{stored: abortedObject(t), sent: file("v1")} },
+			wantVerdict: Reverted, wantPaused: true, wantPhase: Reverting, wantStep: 1,
+		},
+		"the stable template after the unpause goes back natively": {
+			request: func(t *testing.T) request {
+				return request{stored: finishingObject(t), sent: finishingObject(t).image("v1")}
+			},
+			wantVerdict: Reverted, wantPaused: false, wantPhase: Reverting, wantStep: 1,
+		},
+		"a third template supersedes": {
+			request:     func(t *testing.T) request { return request{stored: held(t), sent: held(t).image("v3")} },
+			wantVerdict: Superseded, wantPaused: true, wantPhase: Progressing, wantStep: 1,
+		},
+		"a third template from a file supersedes": {
+			request:     func(t *testing.T) request { return request{stored: abortedObject(t), sent: file("v3")} },
+			wantVerdict: Superseded, wantPaused: true, wantPhase: Progressing, wantStep: 1,
+		},
+		"a third template after the unpause is held": {
+			request: func(t *testing.T) request {
+				return request{stored: finishingObject(t), sent: finishingObject(t).image("v3")}
+			},
+			wantVerdict: Superseded, wantPaused: true, wantPhase: Progressing, wantStep: 1,
+		},
+		"a third template with canaries disabled goes native and ends the hold": {
+			request: func(t *testing.T) request {
+				o := held(t).annotated(CanaryAnnotation, "disabled")
+				return request{stored: o, sent: o.image("v3")}
+			},
+			wantVerdict: Native, wantPaused: false, wantPhase: Promoting, wantStep: 1,
+		},
+		"a strategy change during a release is refused": {
+			request: func(t *testing.T) request {
+				return request{stored: held(t), sent: held(t).with("spec.strategy", object{"type": "Recreate"})}
+			},
+			wantVerdict: Denied, wantSays: "strategy",
+		},
+		"N to 0 during a release is refused with the way out": {
+			request:     func(t *testing.T) request { return request{stored: held(t), sent: held(t).with("spec.replicas", 0)} },
+			wantVerdict: Denied, wantSays: "cannot be scaled to 0",
+		},
+		"sluice's transition is accepted": {
+			request: func(t *testing.T) request {
+				return request{stored: held(t), sent: waitingObject(t), sluice: true}
+			},
+			wantVerdict: Advanced, wantPaused: true, wantPhase: Waiting, wantStep: 1,
+		},
+		"sluice's end of a release unpauses": {
+			request: func(t *testing.T) request {
+				o := held(t).changed(t, func(r *Release) { r.Phase = Reverting })
+				return request{stored: o, sent: o.annotated(ReleaseAnnotation, ""), sluice: true}
+			},
+			wantVerdict: Advanced,
+		},
+		"sluice may not change a template": {
+			request: func(t *testing.T) request {
+				return request{stored: held(t), sent: held(t).image("v3"), sluice: true}
+			},
+			wantVerdict: Denied, wantSays: "this is a bug",
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			d, stored := test.request(t).decide(t)
+			require.Equal(t, test.wantVerdict, d.Verdict, "%s %v", d.Message, d.Warnings)
+			require.Contains(t, d.Message+strings.Join(d.Warnings, "\n"), test.wantSays)
+			if d.Verdict == Denied || d.Verdict == Unchanged && d.Want == nil {
+				return
+			}
+			w := stored.workload(t)
+			require.Equal(t, test.wantPaused, w.Spec.Paused)
+			r := stored.release(t)
+			if test.wantPhase == "" {
+				require.Nil(t, r)
+				require.Empty(t, w.Metadata.Labels[ActiveLabel])
+				return
+			}
+			require.Equal(t, test.wantPhase, r.Phase)
+			require.Equal(t, test.wantStep, r.Step)
+			require.Equal(t, "true", w.Metadata.Labels[ActiveLabel])
+			for _, warning := range d.Warnings {
+				require.LessOrEqual(t, len(warning), 256, "the API server cuts it: %s", warning)
+			}
+		})
+	}
+}
+
+func TestTheUsersOwnFieldsComeBack(t *testing.T) {
+	end := func(t *testing.T, o object) *Workload {
+		_, stored := request{stored: o, sent: o.annotated(ReleaseAnnotation, ""), sluice: true}.decide(t)
+		return stored.workload(t)
+	}
+	t.Run("a maxSurge set during adoption is in force afterwards", func(t *testing.T) {
+		o := adoptingObject(t)
+		_, stored := request{stored: o, sent: o.with("spec.strategy.rollingUpdate.maxSurge", "50%")}.decide(t)
+		require.Equal(t, `1`, string(stored.workload(t).Spec.Strategy.MaxSurge()))
+		require.Equal(t, `"50%"`, string(end(t, stored).Spec.Strategy.MaxSurge()))
+	})
+	t.Run("the chart's maxSurge stated again during adoption changes nothing", func(t *testing.T) {
+		o := adoptingObject(t)
+		_, stored := request{stored: o, sent: file("v2")}.decide(t)
+		require.Equal(t, `1`, string(stored.workload(t).Spec.Strategy.MaxSurge()))
+		require.Equal(t, `"25%"`, string(end(t, stored).Spec.Strategy.MaxSurge()))
+	})
+	t.Run("sluice pins maxSurge and remembers the user's", func(t *testing.T) {
+		o := waitingObject(t)
+		sent := o.changed(t, func(r *Release) { r.Phase, r.Stage, r.Surge = Promoting, Adopting, 1 })
+		_, stored := request{stored: o, sent: sent, sluice: true}.decide(t)
+		require.Equal(t, `1`, string(stored.workload(t).Spec.Strategy.MaxSurge()))
+		require.Equal(t, `"25%"`, string(stored.release(t).Held.MaxSurge))
+	})
+	t.Run("one write unpauses and gives maxSurge back", func(t *testing.T) {
+		o := adoptingObject(t)
+		sent := o.changed(t, func(r *Release) { r.Stage, r.Surge = Finishing, 0 })
+		_, stored := request{stored: o, sent: sent, sluice: true}.decide(t)
+		require.False(t, stored.workload(t).Spec.Paused)
+		require.Equal(t, `"25%"`, string(stored.workload(t).Spec.Strategy.MaxSurge()))
+	})
+	for name, change := range map[string]func(object) object{
+		"from a file": func(object) object { return file("v2").with("spec.paused", true) },
+		"by server-side apply": func(o object) object {
+			return o.with("metadata.managedFields", []any{object{"manager": "flux", "fieldsV1": object{"f:spec": object{"f:paused": object{}}}}})
+		},
+		"by client-side apply": func(o object) object {
+			return o.annotated("kubectl.kubernetes.io/last-applied-configuration", `{"spec":{"paused":true}}`)
+		},
+	} {
+		t.Run("paused: true stated during a release "+name+" is in force afterwards", func(t *testing.T) {
+			o := held(t)
+			_, stored := request{stored: o, sent: change(o)}.decide(t)
+			require.Equal(t, 1, stored.release(t).Step)
+			require.True(t, end(t, stored).Spec.Paused)
+		})
+	}
+	t.Run("a pause before the release ends with the user's resume, and step one starts", func(t *testing.T) {
+		paused := web("v1").with("spec.paused", true)
+		_, o := request{stored: paused, sent: paused.image("v2")}.decide(t)
+		_, stored := request{stored: o, sent: o.with("spec.paused", false), manager: "kubectl-rollout"}.decide(t)
+		require.Equal(t, 1, stored.release(t).Step)
+		require.True(t, stored.workload(t).Spec.Paused)
+		require.False(t, end(t, stored).Spec.Paused)
+	})
+}
+
+func TestCreate(t *testing.T) {
+	t.Run("a copy of a held Deployment is a plain running one", func(t *testing.T) {
+		_, stored := request{sent: held(t).with("metadata.uid", nil)}.decide(t)
+		require.False(t, stored.workload(t).Spec.Paused)
+		require.Nil(t, stored.release(t))
+	})
+	t.Run("a copy made during adoption has the user's maxSurge", func(t *testing.T) {
+		_, stored := request{sent: adoptingObject(t)}.decide(t)
+		require.Equal(t, `"25%"`, string(stored.workload(t).Spec.Strategy.MaxSurge()))
+	})
+	t.Run("a first version gets its digest and says that it is not held", func(t *testing.T) {
+		d, stored := request{sent: web("v1"), world: World{Digest: "v1:k:d"}}.decide(t)
+		require.Equal(t, Native, d.Verdict)
+		require.Contains(t, d.Warnings[0], "it is new")
+		digest, err := TemplateDigest(stored.workload(t).Spec.Template)
+		require.NoError(t, err)
+		require.Equal(t, "v1:k:d", digest)
+	})
+}
+
+func TestDigest(t *testing.T) {
+	digest := func(o object) string {
+		d, err := TemplateDigest(o.workload(t).Spec.Template)
+		require.NoError(t, err)
+		return d
+	}
+	_, stable := request{sent: web("v1"), world: World{Digest: "v1:k:old"}}.decide(t)
+	q := request{stored: stable, sent: file("v2"), world: World{Digest: "v1:k:new"}}
+	d, o := q.decide(t)
+	require.Equal(t, Hold, d.Verdict)
+	require.Equal(t, "v1:k:new", digest(o))
+	t.Run("a write without it keeps it", func(t *testing.T) {
+		_, stored := request{stored: o, sent: file("v2")}.decide(t)
+		require.Equal(t, "v1:k:new", digest(stored))
+	})
+	t.Run("a forged one is replaced", func(t *testing.T) {
+		_, stored := request{stored: o, sent: o.with("spec.template.metadata.annotations", object{"sluice.dev/config-hash": "v1:k:forged"})}.decide(t)
+		require.Equal(t, "v1:k:new", digest(stored))
+	})
+	t.Run("reverting brings the stable ReplicaSet's own back", func(t *testing.T) {
+		_, stored := request{stored: o, sent: file("v1")}.decide(t)
+		require.Equal(t, "v1:k:old", digest(stored))
+	})
+	t.Run("settling reads it once more", func(t *testing.T) {
+		sent := o.changed(t, func(r *Release) { r.Settled = true })
+		_, stored := request{stored: o, sent: sent, sluice: true, world: World{Digest: "v1:k:settled"}}.decide(t)
+		require.Equal(t, "v1:k:settled", digest(stored))
+		require.Equal(t, "v1:k:settled", stored.release(t).Canary.Digest)
+	})
+}
+
+func TestAskReadsNothingThatIsNotNeeded(t *testing.T) {
+	tests := map[string]struct {
+		request   request
+		wantNeeds Needs
+	}{
+		"a label":                       {request{stored: web("v1"), sent: web("v1").labelled("a", "b")}, Needs{}},
+		"the same object during a hold": {request{stored: held(t), sent: file("v2")}, Needs{}},
+		"a new template":                {request{stored: web("v1"), sent: web("v2")}, Needs{Namespace: true, Digest: true}},
+		"the stable template":           {request{stored: held(t), sent: file("v1")}, Needs{Namespace: true}},
+		"an approval":                   {request{stored: held(t), sent: held(t).with("spec.paused", false), manager: "kubectl-rollout"}, Needs{Verbs: []string{VerbPromote}}},
+		"an abort":                      {request{stored: held(t), sent: held(t).annotated(AbortAnnotation, "5")}, Needs{Verbs: []string{VerbAbort}}},
+		"sluice's transition":           {request{stored: held(t), sent: waitingObject(t), sluice: true}, Needs{}},
+		"a new object":                  {request{sent: web("v1")}, Needs{Namespace: true, Digest: true}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			needs, err := Ask(test.request.review(t))
+			require.NoError(t, err)
+			require.Equal(t, test.wantNeeds, needs)
+		})
+	}
+}
+
+func TestWorkloadLabelValueFitsIntoALabel(t *testing.T) {
+	require.Equal(t, "web", WorkloadLabelValue("web"))
+	long := WorkloadLabelValue(strings.Repeat("a", 100))
+	require.LessOrEqual(t, len(long), 63)
+	require.NotEqual(t, long, WorkloadLabelValue(strings.Repeat("a", 101)), fmt.Sprint(long))
+}

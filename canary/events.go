@@ -1,0 +1,60 @@
+package canary
+
+import "fmt"
+
+// Events on the workload, one for each transition.
+
+// seen tells of a phase that admission set or that the deadline brought.
+func seen(r *Release) *Event {
+	switch r.Phase {
+	case Progressing:
+		if r.Step == 0 {
+			return &Event{Reason: "ReleaseHeld", Message: fmt.Sprintf("release %d of the new version starts at step 1 when the workload is resumed", r.ID)}
+		}
+		return &Event{Reason: "ReleaseHeld", Message: fmt.Sprintf("release %d: the new version is held at step %d of %d (%s)", r.ID, r.Step, len(r.Policy.steps()), r.Policy.Steps)}
+	case Aborted:
+		return &Event{Warning: true, Reason: "ReleaseAborted", Message: fmt.Sprintf("release %d aborted at step %d: %s", r.ID, r.Step, r.Reason)}
+	case Reverting:
+		return &Event{Reason: "ReleaseReverting", Message: fmt.Sprintf("release %d: %s", r.ID, r.Reason)}
+	case Promoting:
+		return promoting(r)
+	}
+	return nil
+}
+
+func waiting(o Observed, r *Release) *Event {
+	step := r.Policy.step(r.Step)
+	goesOn := "kubectl rollout resume approves it"
+	if step.Wait > 0 {
+		goesOn = fmt.Sprintf("it goes on by itself after %s", step.Wait)
+	}
+	return &Event{Reason: "ReleaseWaiting", Message: fmt.Sprintf("release %d: step %d of %d has its %d pods available; %s",
+		r.ID, r.Step, len(r.Policy.steps()), o.size(), goesOn)}
+}
+
+func unwell(r *Release) *Event {
+	return &Event{Warning: true, Reason: "ReleaseProgressing", Message: fmt.Sprintf("release %d: step %d is not ready any more: %s", r.ID, r.Step, r.Reason)}
+}
+
+func passed(r *Release, by string) *Event {
+	return &Event{Reason: "ReleaseApproved", Message: fmt.Sprintf("release %d: step %d of %d approved by %s", r.ID, r.Step, len(r.Policy.steps()), by)}
+}
+
+func promoting(r *Release) *Event {
+	how := "the canary's pods stay and the rest is rolled out"
+	if r.Sequence == SequenceC {
+		how = "all pods are rolled out while the canary stays as extra capacity"
+	}
+	return &Event{Reason: "ReleasePromoting", Message: fmt.Sprintf("release %d: %s", r.ID, how)}
+}
+
+func restored(r *Release) *Event {
+	return &Event{Warning: true, Reason: "StableRestored", Message: fmt.Sprintf("release %d: the stable ReplicaSet was gone or empty and is brought back", r.ID)}
+}
+
+func ended(r *Release) *Event {
+	if r.Phase == Reverting {
+		return &Event{Reason: "ReleaseReverted", Message: fmt.Sprintf("release %d ended: the stable version runs alone", r.ID)}
+	}
+	return &Event{Reason: "ReleasePromoted", Message: fmt.Sprintf("release %d ended: the new version is the stable one", r.ID)}
+}

@@ -1,0 +1,71 @@
+package canary
+
+import "time"
+
+// Write is one write of the controller. Exactly one of its fields is set. Every write is guarded by the
+// resourceVersion or the UID that was observed.
+type Write struct {
+	// SetRelease writes the state; admission turns it into spec fields in the same request.
+	SetRelease *Release
+	// EndRelease removes the state; admission gives the user's own fields back.
+	EndRelease bool
+	// RecordStable creates the ControllerRevision with the stable ReplicaSet's template.
+	RecordStable *ReplicaSet
+	// CreateCanary creates the canary ReplicaSet.
+	CreateCanary *CanarySpec
+	// UpdateReplicaSet sets pods and marks of a ReplicaSet.
+	UpdateReplicaSet *ReplicaSetUpdate
+	// Adopt gives a canary ReplicaSet the Deployment's labels and the size annotations that keep the
+	// deployment controller from resizing, guarded by the resourceVersion that was observed.
+	Adopt *Adoption
+	// Disown takes the Deployment's labels off a ReplicaSet, so that the Deployment releases it.
+	Disown *ReplicaSet
+	// Reference adds the non-controller owner reference again, for garbage collection.
+	Reference *ReplicaSet
+	// Unmark removes sluice's labels from a ReplicaSet that is the Deployment's own now.
+	Unmark *ReplicaSet
+	// DeleteReplicaSet deletes a canary ReplicaSet and its pods.
+	DeleteReplicaSet *ReplicaSet
+	// RestoreStable creates the stable ReplicaSet again from its ControllerRevision, with this many pods.
+	RestoreStable *int32
+	// ForgetStable deletes the ControllerRevisions of the workload.
+	ForgetStable bool
+}
+
+// CanarySpec is the canary ReplicaSet to create; template and selector are the Deployment's.
+type CanarySpec struct {
+	Hash            string // pod-template-hash, and the end of the name
+	Replicas        int32
+	MinReadySeconds int32
+	Marks           Marks
+}
+
+// ReplicaSetUpdate sets fields of a ReplicaSet, guarded by its resourceVersion.
+type ReplicaSetUpdate struct {
+	ReplicaSet      ReplicaSet
+	Replicas        int32
+	MinReadySeconds int32
+	Marks           Marks // zero: as they are
+}
+
+// Adoption hands a canary ReplicaSet to the Deployment.
+type Adoption struct {
+	ReplicaSet ReplicaSet
+	// DesiredReplicas and MaxReplicas are the deployment controller's size annotations.
+	DesiredReplicas, MaxReplicas int32
+}
+
+// Event is a Kubernetes Event on the workload that goes with a step.
+type Event struct {
+	Warning bool
+	Reason  string // CamelCase
+	Message string
+}
+
+// Move is the next move of a release: at most one write, then observe again.
+type Move struct {
+	Write *Write // nil: nothing to write now
+	Event *Event // recorded once the write succeeded
+	// Wait is when to look again if nothing happens before; 0: when something changes.
+	Wait time.Duration
+}

@@ -1,0 +1,79 @@
+package canary
+
+import "time"
+
+// Observed is what the controller read, live, of one workload and its release.
+type Observed struct {
+	Deployment  DeploymentState
+	Release     *Release // never nil
+	ReplicaSets []ReplicaSet
+	// StableRecorded: the ControllerRevision with the stable template exists. Recorded: any of the
+	// workload exists, also one of an earlier release.
+	StableRecorded, Recorded bool
+	// UsesConfig: the template refers to a ConfigMap or Secret.
+	UsesConfig bool
+	// SettleTime is how long a canary that uses config is awaited.
+	SettleTime time.Duration
+	// PodTrouble says why a canary pod is not available (pod, container, message), empty where unknown.
+	PodTrouble string
+}
+
+// DeploymentState is the part of a Deployment that Next needs. Counts are pods.
+type DeploymentState struct {
+	Name               string
+	Generation         int64
+	ObservedGeneration int64
+	Replicas           int32 // spec
+	Paused             bool
+	RollingUpdate      bool  // spec.strategy.type
+	MaxSurge           int32 // resolved against Replicas
+	MaxUnavailable     int32 // resolved against Replicas, with the API's rule that not both are 0
+	MinReadySeconds    int32
+	TemplateHash       string // HashTemplate
+	TemplateDigest     string
+	Revision           string // annotation deployment.kubernetes.io/revision
+	StatusReplicas     int32
+	UpdatedReplicas    int32
+	AvailableReplicas  int32
+}
+
+// Complete tells whether the native rollout is over, as the deployment controller defines it.
+func (d DeploymentState) Complete() bool {
+	return d.ObservedGeneration >= d.Generation && d.UpdatedReplicas == d.Replicas &&
+		d.StatusReplicas == d.Replicas && d.AvailableReplicas == d.Replicas
+}
+
+// ReplicaSet is a ReplicaSet that the Deployment owns or that a release of it made.
+type ReplicaSet struct {
+	Name            string
+	UID             string
+	ResourceVersion string
+	// Owned: the Deployment is its controller. Referenced: it has an owner reference to it at all.
+	Owned, Referenced bool
+	// Labelled: its labels match the Deployment's selector, so that it is or will be adopted.
+	Labelled bool
+	// ReleaseID is the release that made it, 0 for the Deployment's own.
+	ReleaseID int64
+	// TemplateHash and TemplateDigest of its pod template.
+	TemplateHash, TemplateDigest string
+	Revision                     string
+	Marks                        Marks
+	MinReadySeconds              int32
+	Generation                   int64
+	ObservedGeneration           int64
+	Replicas                     int32 // spec
+	StatusReplicas               int32
+	AvailableReplicas            int32
+}
+
+// Settled tells whether the native controller made exactly what the spec says and all of it is available.
+func (r ReplicaSet) Settled() bool {
+	return r.ObservedGeneration >= r.Generation && r.StatusReplicas == r.Replicas && r.AvailableReplicas == r.Replicas
+}
+
+// Marks are the labels by which a canary ReplicaSet shows the state of its release.
+type Marks struct {
+	Phase  Phase
+	Step   string // "1"
+	Weight string // percent of traffic: "20"
+}

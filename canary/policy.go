@@ -1,0 +1,270 @@
+package canary
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	defaultSteps    = "20%"
+	defaultDeadline = 10 * time.Minute
+
+	enabled     = "enabled"
+	disabled    = "disabled"
+	anyone      = "anyone"
+	fourEyes    = "four-eyes"
+	configHash  = "hash"
+	configNo    = "ignore"
+	waitApprove = "approve"
+	denied      = "denied"
+	allowed     = "allowed"
+)
+
+const stepsGrammar = "a comma list of WEIGHT[/PODS][:WAIT], WEIGHT 0% to 100% and not decreasing, PODS a count or a percent, WAIT \"approve\" or a duration like 10m; for example \"20%, 50%/5:10m, 100%/100%\""
+
+// Policy is what governs one release, as it stood when the release started.
+type Policy struct {
+	// Steps is the value of StepsAnnotation, valid.
+	Steps string `json:"steps"`
+	// Deadline is how long a step's pods may take to become available.
+	Deadline Duration `json:"deadline"`
+	FourEyes bool     `json:"fourEyes,omitempty"`
+}
+
+// Settings is a workload's whole policy: what governs its releases and whether it has any.
+type Settings struct {
+	Policy
+	// Disabled: changes roll out natively.
+	Disabled bool
+	// IgnoreConfig: no digest is kept in the template.
+	IgnoreConfig bool
+	// Overridden names the workload's annotations that count for nothing since the Namespace denies
+	// overrides.
+	Overridden []string
+}
+
+// Duration is a time.Duration that reads and writes as its string, like "10m0s".
+type Duration time.Duration
+
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+func (d *Duration) UnmarshalText(text []byte) error {
+	parsed, err := time.ParseDuration(string(text))
+	*d = Duration(parsed)
+	return err
+}
+
+// Step is one step of a release.
+type Step struct {
+	// Weight is the percentage of traffic, 0 to 100.
+	Weight int32
+	// Pods or Percent of N is the number of pods; both 0: Weight percent of N.
+	Pods, Percent int32
+	// Wait is how long the step lasts; 0: until it is approved.
+	Wait time.Duration
+}
+
+// Size returns how many canary pods the step has beside n stable ones: at least 1 and at most n, and
+// none where n is 0. Fractions are rounded up.
+func (s Step) Size(n int32) int32 {
+	if n <= 0 {
+		return 0
+	}
+	size := s.Pods
+	if size == 0 {
+		percent := int64(s.Percent)
+		if percent == 0 {
+			percent = int64(s.Weight)
+		}
+		size = int32((int64(n)*percent + 99) / 100) // n is an int32, so the result is one
+	}
+	return min(max(size, 1), n)
+}
+
+// ParseSteps parses the value of StepsAnnotation. The error names the faulty step and the grammar.
+func ParseSteps(value string) ([]Step, error) {
+	var steps []Step
+	for _, text := range strings.Split(value, ",") {
+		step, err := parseStep(strings.TrimSpace(text))
+		if err != nil {
+			return nil, fmt.Errorf("%q: %w; want %s", strings.TrimSpace(text), err, stepsGrammar)
+		}
+		if len(steps) > 0 && step.Weight < steps[len(steps)-1].Weight {
+			return nil, fmt.Errorf("%q: its weight is less than the one before; want %s", strings.TrimSpace(text), stepsGrammar)
+		}
+		steps = append(steps, step)
+	}
+	return steps, nil
+}
+
+func parseStep(text string) (Step, error) {
+	var step Step
+	text, wait, hasWait := strings.Cut(text, ":")
+	if hasWait && strings.TrimSpace(wait) != waitApprove {
+		d, err := time.ParseDuration(strings.TrimSpace(wait))
+		if err != nil || d <= 0 {
+			return step, errors.New("its wait is neither \"approve\" nor a duration greater than 0")
+		}
+		step.Wait = d
+	}
+	weight, pods, hasPods := strings.Cut(text, "/")
+	w, ok := parsePercent(weight)
+	if !ok {
+		return step, errors.New("its weight is not a percentage from 0% to 100%")
+	}
+	step.Weight = w
+	if !hasPods {
+		return step, nil
+	}
+	if p, ok := parsePercent(pods); ok && p > 0 {
+		step.Percent = p
+		return step, nil
+	}
+	count, err := strconv.ParseInt(strings.TrimSpace(pods), 10, 32)
+	if err != nil || count < 1 {
+		return step, errors.New("its pods are neither a count from 1 nor a percentage from 1% to 100%")
+	}
+	step.Pods = int32(count)
+	return step, nil
+}
+
+func parsePercent(text string) (int32, bool) {
+	digits, ok := strings.CutSuffix(strings.TrimSpace(text), "%")
+	if !ok || digits == "" || strings.Trim(digits, "0123456789") != "" {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(digits, 10, 32)
+	return int32(n), err == nil && n <= 100
+}
+
+// steps returns the parsed steps; the policy was validated when it was stored.
+func (p Policy) steps() []Step {
+	steps, err := ParseSteps(p.Steps)
+	if err != nil {
+		steps, _ = ParseSteps(defaultSteps)
+	}
+	return steps
+}
+
+// step returns step number n, from 1; the last one for any greater number.
+func (p Policy) step(n int) Step {
+	steps := p.steps()
+	return steps[min(max(n, 1), len(steps))-1]
+}
+
+// settings resolves the policy of a workload: its annotations over the namespace's over the defaults.
+// The error lists every fault with key, value and grammar; the key of a fault of the namespace says so.
+func settings(namespace map[string]string, w *Workload) (Settings, error) {
+	own, overridden := w.Metadata.Annotations, []string(nil)
+	if namespace[OverridesAnnotation] == denied {
+		own = nil
+		for _, key := range policyKeys {
+			if _, ok := w.Metadata.Annotations[key]; ok {
+				overridden = append(overridden, key)
+			}
+		}
+	}
+	value := func(key string) string {
+		if v, ok := own[key]; ok {
+			return v
+		}
+		return namespace[key]
+	}
+	if err := errors.Join(Validate(own), inNamespace(Validate(namespace))); err != nil {
+		return Settings{}, err
+	}
+	s := Settings{
+		Policy:       Policy{Steps: defaultSteps, Deadline: defaultDeadlineOf(w), FourEyes: value(ApprovalAnnotation) == fourEyes},
+		Disabled:     value(CanaryAnnotation) == disabled,
+		IgnoreConfig: value(ConfigAnnotation) == configNo,
+		Overridden:   overridden,
+	}
+	if v := value(StepsAnnotation); v != "" {
+		s.Steps = v
+	}
+	if v := value(DeadlineAnnotation); v != "" {
+		d, _ := time.ParseDuration(v) // validated above
+		s.Deadline = Duration(d)
+	}
+	if s.FourEyes && !s.asksForApproval() {
+		return s, fmt.Errorf("annotation %s: %s needs a step that waits for approval, and %q has none", ApprovalAnnotation, fourEyes, s.Steps)
+	}
+	return s, nil
+}
+
+func (p Policy) asksForApproval() bool {
+	for _, step := range p.steps() {
+		if step.Wait == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func inNamespace(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("on the Namespace: %w", err)
+}
+
+// defaultDeadlineOf returns the Deployment's own progress deadline, else ten minutes. The greatest
+// int32 means "none" to Kubernetes.
+func defaultDeadlineOf(w *Workload) Duration {
+	if s := w.Spec.ProgressDeadlineSeconds; s != nil && *s != math.MaxInt32 {
+		return Duration(time.Duration(*s) * time.Second)
+	}
+	return Duration(defaultDeadline)
+}
+
+var policyKeys = []string{CanaryAnnotation, StepsAnnotation, DeadlineAnnotation, ApprovalAnnotation, ConfigAnnotation}
+
+// Validate checks the policy annotations of a workload or a Namespace and lists every fault, each with
+// key, value and grammar.
+func Validate(annotations map[string]string) error {
+	var faults []error
+	for _, key := range append([]string{OverridesAnnotation}, policyKeys...) {
+		value, ok := annotations[key]
+		if !ok {
+			continue
+		}
+		if err := validateValue(key, value); err != nil {
+			faults = append(faults, fmt.Errorf("annotation %s: %w", key, err))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+func validateValue(key, value string) error {
+	switch key {
+	case StepsAnnotation:
+		_, err := ParseSteps(value)
+		return err
+	case DeadlineAnnotation:
+		if d, err := time.ParseDuration(value); err != nil || d < time.Second {
+			return fmt.Errorf("%q is not a duration of at least 1s, like 90s or 10m", value)
+		}
+		return nil
+	case CanaryAnnotation:
+		return oneOf(value, enabled, disabled)
+	case ApprovalAnnotation:
+		return oneOf(value, anyone, fourEyes)
+	case ConfigAnnotation:
+		return oneOf(value, configHash, configNo)
+	default: // OverridesAnnotation
+		return oneOf(value, allowed, denied)
+	}
+}
+
+func oneOf(value string, values ...string) error {
+	for _, v := range values {
+		if value == v {
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is not one of %s", value, strings.Join(values, ", "))
+}
