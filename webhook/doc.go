@@ -1,0 +1,65 @@
+// Package webhook is sluice's admission server: AdmissionReview in, decision, JSON patch out.
+//
+// The rule: this package decides nothing. It decodes what the API server sent, reads live what
+// canary.Ask asks for and nothing else, and turns what canary.Decide wants into a patch or a refusal.
+//
+//	path             called for                         answer
+//	/mutate          CREATE, UPDATE of a workload       a patch, or 403 with what to do next
+//	/validate        the same, as it will be stored     403 when something undid the patch since
+//	/validate-scale  UPDATE of /scale to 0 replicas     403 when the workload has a release
+//	                 anything else                      allowed, no patch
+//
+// # Who is at fault
+//
+//	the object may not be so      403 in the AdmissionReview       the user reads why and what to do next
+//	the caller sent no review     HTTP 400, 405, 413, 415          a Status that names what is wrong
+//	we could not find out         HTTP 500                         a Status that names object and cause
+//	too much at once              HTTP 429 with Retry-After        the API server asks again by itself
+//
+// Only the first is an answer. The others are failed calls, so that failurePolicy decides: Fail for
+// whatever carries a template, so that a failed read never lets an update through ungated, and Ignore
+// for the rest.
+//
+// # Patches
+//
+// Operations are made one by one from canary.Want, for what differs only, parents first. There is no
+// differ, and arrays are never touched. An object that is already as wanted gets no patch, so the same
+// review twice, a dry-run or a reinvocation gives the same bytes.
+//
+// # Time
+//
+// The API server says in ?timeout= how long it waits. Reads end a tenth (100 ms to 1 s) before that, so
+// that our own answer, which says what was slow, comes before the API server's.
+//
+// # Forged reviews
+//
+// Whoever reaches the port can post an AdmissionReview. It changes nothing: admission writes nothing,
+// and a SubjectAccessReview is not stored. What it can learn:
+//
+//   - With Options.ClientCA: nothing, it is refused without a certificate of that CA. The API server
+//     presents one when its --admission-control-config-file says so, which managed clusters rarely offer.
+//   - Without: config is read only in namespaces that opted in (looked up live), never anywhere else.
+//     There, a forged CREATE is told whether a ConfigMap, Secret or key of a given name exists, and the
+//     digest of what the template refers to. The digest is an HMAC under a key that only sluice can
+//     read: it does not reveal the content and no guess can be checked against it; two answers over
+//     time tell that the content changed. Neither the content nor an unkeyed hash is ever in an answer.
+//     Answers of SubjectAccessReviews (may this user approve?) and the existence of a release are told
+//     to whoever forges a review about them.
+//
+// The body is hostile until decoded: at most 7 MiB, valid UTF-8, nested at most 10,000 deep, decoded by
+// the API server's own JSON decoder (case-sensitive, the last of duplicate keys wins), and names are
+// checked before they become part of a request path.
+//
+// # Shutdown
+//
+// When the context of Start ends, readiness fails at once, and the server goes on serving for
+// Options.ShutdownDelay, during which endpoints and load balancers let go of it. Every answer of that
+// time closes its connection, so that clients come back elsewhere. Then the listener closes, and
+// requests that have begun are finished.
+//
+// Guaranteed: a request on a new connection that the server accepted before the listener closed, and a
+// request on a kept connection that arrived before that, is answered. Not guaranteed: a connection
+// that stays unused through the whole delay and sends its first request in the instant in which the
+// server closes it. HTTP/1.1 has no way to announce that; clients that can replay do, and the API
+// server's own connections are unused that long only where nothing is admitted.
+package webhook

@@ -1,0 +1,193 @@
+package webhook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+	authorizationv1 "k8s.io/api/authorization/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"sluice.dev/sluice/canary"
+	"sluice.dev/sluice/hashing"
+	"sluice.dev/sluice/hashing/live"
+)
+
+// Creator creates SubjectAccessReviews.
+type Creator interface {
+	Create(ctx context.Context, obj client.Object, opts ...client.CreateOption) error
+}
+
+// Keyring makes config digests; *live.Keyring is one.
+type Keyring interface {
+	// Ensure loads the keys and makes the first one.
+	Ensure(ctx context.Context) error
+	Digest(ctx context.Context, previous, namespace string, refs []hashing.Reference, objects []hashing.Object) (string, error)
+}
+
+// observer reads what decisions need, live.
+type observer struct {
+	reader  client.Reader
+	creator Creator
+	keyring Keyring
+}
+
+// observation is the answer to canary.Needs, and what to warn about.
+type observation struct {
+	world    canary.World
+	warnings []string
+}
+
+// observe reads what is needed. An error names the object that could not be read; then nothing that
+// was read counts.
+func (o observer) observe(ctx context.Context, req *request, review canary.Review, needs canary.Needs) (observation, error) {
+	var seen observation
+	group, ctx := errgroup.WithContext(ctx)
+	if needs.Namespace || needs.Digest {
+		group.Go(recovered(ctx, func() error { return o.config(ctx, req, review, needs.Digest, &seen) }))
+	}
+	var mu sync.Mutex
+	allowed := make(map[string]bool, len(needs.Verbs))
+	for _, verb := range needs.Verbs {
+		group.Go(recovered(ctx, func() error {
+			yes, err := o.allowed(ctx, req, verb)
+			mu.Lock()
+			defer mu.Unlock()
+			allowed[verb] = yes
+			return err
+		}))
+	}
+	if err := group.Wait(); err != nil {
+		return observation{}, err
+	}
+	seen.world.Allowed = allowed
+	return seen, nil
+}
+
+// config reads the Namespace and then, where it is asked for and the Namespace has opted in, the
+// digest of the new template: whatever review is forged, config of other namespaces is never read.
+// There the digest stays as it came.
+func (o observer) config(ctx context.Context, req *request, review canary.Review, digest bool, seen *observation) error {
+	namespace, err := o.namespace(ctx, req.Namespace)
+	if err != nil {
+		return err
+	}
+	seen.world.NamespaceAnnotations = namespace.Annotations
+	seen.world.OptedOut = namespace.Labels[canary.EnabledLabel] != "true"
+	switch {
+	case !digest:
+		return nil
+	case seen.world.OptedOut:
+		seen.world.Digest, err = canary.TemplateDigest(review.New.Spec.Template)
+	default:
+		seen.world.Digest, seen.warnings, err = o.digest(ctx, req.Namespace, review)
+	}
+	return err
+}
+
+func (o observer) namespace(ctx context.Context, name string) (*metav1.PartialObjectMetadata, error) {
+	namespace := &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Namespace"}}
+	if err := o.reader.Get(ctx, types.NamespacedName{Name: name}, namespace); err != nil {
+		return nil, fmt.Errorf("reading Namespace %s: %w", name, err)
+	}
+	return namespace, nil
+}
+
+// digest returns the digest of what the new template refers to. Where something is missing that pods
+// wait for there is none, and a warning for each.
+func (o observer) digest(ctx context.Context, namespace string, review canary.Review) (string, []string, error) {
+	refs, err := hashing.References(review.New.Spec.Template)
+	if err != nil || len(refs) == 0 {
+		return "", nil, err
+	}
+	objects, err := live.Read(ctx, o.reader, namespace, refs)
+	if err != nil {
+		return "", nil, err
+	}
+	var warnings []string
+	for _, absence := range hashing.Missing(refs, objects) {
+		warnings = append(warnings, "sluice: "+absence.String())
+	}
+	if len(warnings) > 0 {
+		return "", warnings, nil
+	}
+	previous := ""
+	if review.Old != nil {
+		if previous, err = canary.TemplateDigest(review.Old.Spec.Template); err != nil {
+			return "", nil, err
+		}
+	}
+	digest, err := o.keyring.Digest(ctx, previous, namespace, refs, objects)
+	var unverifiable *hashing.UnverifiableError
+	if !errors.As(err, &unverifiable) {
+		return digest, nil, err
+	}
+	// The key or version of the old digest is not known. It stays where nothing tells that the content
+	// changed, so that a lost key rolls nothing; a new template is a release anyway.
+	if same, err := sameButDigest(review); err != nil || same {
+		return previous, nil, err
+	}
+	digest, err = o.keyring.Digest(ctx, "", namespace, refs, objects)
+	return digest, nil, err
+}
+
+func sameButDigest(review canary.Review) (bool, error) {
+	before, err := canary.HashTemplate(review.Old.Spec.Template)
+	if err != nil {
+		return false, err
+	}
+	after, err := canary.HashTemplate(review.New.Spec.Template)
+	return before == after, err
+}
+
+// allowed asks whether the requesting user has a verb on the workload.
+func (o observer) allowed(ctx context.Context, req *request, verb string) (bool, error) {
+	extra := make(map[string]authorizationv1.ExtraValue, len(req.UserInfo.Extra))
+	for key, values := range req.UserInfo.Extra {
+		extra[key] = authorizationv1.ExtraValue(values)
+	}
+	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+		User:   req.UserInfo.Username,
+		UID:    req.UserInfo.UID,
+		Groups: req.UserInfo.Groups,
+		Extra:  extra,
+		ResourceAttributes: &authorizationv1.ResourceAttributes{
+			Group:     req.Resource.Group,
+			Version:   req.Resource.Version,
+			Resource:  req.Resource.Resource,
+			Namespace: req.Namespace,
+			Name:      req.Name,
+			Verb:      verb,
+		},
+	}}
+	if err := o.creator.Create(ctx, review); err != nil {
+		return false, fmt.Errorf("checking whether %q may %s %s %s/%s: %w",
+			req.UserInfo.Username, verb, req.Resource.Resource, req.Namespace, req.Name, err)
+	}
+	return review.Status.Allowed, nil
+}
+
+// recovered turns a panic into an error: in a goroutine of ours it would end the process, and not just
+// the request.
+func recovered(ctx context.Context, read func() error) func() error {
+	return func() (err error) {
+		defer func() {
+			if cause := recover(); cause != nil {
+				log.FromContext(ctx).Error(nil, "reading for a decision panicked", "panic", fmt.Sprint(cause), "stack", string(debug.Stack()))
+				err = &panicError{cause}
+			}
+		}()
+		return read()
+	}
+}
+
+// panicError is a panic that was recovered.
+type panicError struct{ cause any }
+
+func (e *panicError) Error() string { return "this is a bug, see sluice's log" }

@@ -1,0 +1,92 @@
+package webhook
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	admissionv1 "k8s.io/api/admission/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	kjson "sigs.k8s.io/json"
+
+	"sluice.dev/sluice/canary"
+)
+
+// scales answers reviews of the scale subresource. A Scale tells nothing of the release, so the
+// workload is read. Only Deployments have releases.
+type scales struct {
+	reader client.Reader
+}
+
+// validate refuses to scale a workload with a release to 0. It never blocks because sluice failed: an
+// autoscaler has to go on.
+func (h *scales) validate(ctx context.Context, req *request) (answer, error) {
+	if !req.scalesDeployment() {
+		return ignored(req)
+	}
+	toZero, err := req.scalesToZero()
+	if err != nil {
+		return answer{}, err
+	}
+	unchanged := canary.Decision{Verdict: canary.Unchanged}
+	if !toZero {
+		return allowed("Scale", unchanged), nil
+	}
+	release, err := h.release(ctx, req)
+	switch {
+	case err != nil:
+		log.FromContext(ctx).Error(err, "looking for a release before scaling to zero failed")
+		unchanged.Warnings = []string{fmt.Sprintf("sluice could not tell whether %s/%s has a release: %v", req.Namespace, req.Name, err)}
+		return allowed("Scale", unchanged), nil
+	case release == nil:
+		return allowed("Scale", unchanged), nil
+	}
+	return denied("Scale", canary.Decision{Verdict: canary.Denied, Message: canary.ScaleToZeroMessage(req.Namespace, req.Name, release)}), nil
+}
+
+// release returns the release of the Deployment, nil where it has none or does not exist.
+func (h *scales) release(ctx context.Context, req *request) (*canary.Release, error) {
+	parent := &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{APIVersion: "apps/v1", Kind: canary.Deployment}}
+	err := h.reader.Get(ctx, types.NamespacedName{Namespace: req.Namespace, Name: req.Name}, parent)
+	if client.IgnoreNotFound(err) != nil {
+		return nil, fmt.Errorf("reading Deployment %s/%s: %w", req.Namespace, req.Name, err)
+	}
+	if err != nil || parent.Labels[canary.ActiveLabel] != "true" {
+		return nil, nil
+	}
+	return canary.DecodeRelease(parent.Annotations)
+}
+
+func (r *request) scalesDeployment() bool {
+	return r.Resource.Group == "apps" && r.Resource.Resource == "deployments" && r.SubResource == "scale" &&
+		r.Operation == admissionv1.Update
+}
+
+// scalesToZero tells whether the request goes from some replicas to none.
+func (r *request) scalesToZero() (bool, error) {
+	before, err := r.scale("oldObject", r.OldObject)
+	if err != nil {
+		return false, err
+	}
+	after, err := r.scale("object", r.Object)
+	return before != 0 && after == 0, err
+}
+
+// scale returns spec.replicas of a Scale; the API server leaves it out where it is 0.
+func (r *request) scale(field string, raw json.RawMessage) (int32, error) {
+	if !isObject(raw) {
+		return 0, badRequest(faultReview, "the request (%s of %s) has no %s", r.Operation, r.subject(), field)
+	}
+	var scale struct {
+		Spec struct {
+			Replicas int32 `json:"replicas"`
+		} `json:"spec"`
+	}
+	if err := kjson.UnmarshalCaseSensitivePreserveInts(raw, &scale); err != nil {
+		return 0, badRequest(faultReview, "the request's %s is not a Scale: %v", field, err)
+	}
+	return scale.Spec.Replicas, nil
+}
