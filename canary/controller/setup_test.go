@@ -1,0 +1,121 @@
+package controller
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/api/meta/testrestmapper"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"sluice.dev/sluice/canary"
+)
+
+func TestOptions(t *testing.T) {
+	for name, test := range map[string]struct {
+		options Options
+		want    []string
+	}{
+		"defaults":            {},
+		"every fault is said": {Options{SettleTime: -1, Workers: -1}, []string{"settle time -1ns: want at most 1m, or 0s for the default of 2s", "workers -1: want at most 64, or 0 for the default of 4"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := test.options.Validate()
+			if test.want == nil {
+				require.NoError(t, err)
+			}
+			for _, want := range test.want {
+				require.ErrorContains(t, err, want)
+			}
+		})
+	}
+}
+
+func TestSetup(t *testing.T) {
+	mgr, err := ctrl.NewManager(&rest.Config{Host: "https://127.0.0.1:1"}, ctrl.Options{
+		Scheme: clientgoscheme.Scheme,
+		Cache:  cache.Options{ByObject: CacheOptions()},
+		MapperProvider: func(*rest.Config, *http.Client) (meta.RESTMapper, error) {
+			return testrestmapper.TestOnlyStaticRESTMapper(clientgoscheme.Scheme), nil
+		},
+		Metrics: server.Options{BindAddress: "0"},
+	})
+	require.NoError(t, err)
+	require.ErrorContains(t, Setup(mgr, Options{Workers: 65}), "workers")
+	require.NoError(t, Setup(mgr, Options{}))
+}
+
+func TestCacheHoldsWhatHasARelease(t *testing.T) {
+	selects := func(kind any, set labels.Set) bool {
+		for object, by := range CacheOptions() {
+			if _, ok := object.(*appsv1.Deployment); ok == (kind == canary.Deployment) {
+				return by.Label.Matches(set)
+			}
+		}
+		return false
+	}
+	require.True(t, selects(canary.Deployment, labels.Set{canary.ActiveLabel: "true"}))
+	require.False(t, selects(canary.Deployment, labels.Set{"app": "web"}))
+	require.True(t, selects("ReplicaSet", labels.Set{canary.WorkloadLabel: "web"}))
+	require.False(t, selects("ReplicaSet", labels.Set{"app": "web"}))
+
+	kept, err := onlyTrigger(&metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{
+		Name: "web", Labels: map[string]string{"a": "b"}, Annotations: map[string]string{"big": "state"},
+		ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "helm"}},
+	}})
+	require.NoError(t, err)
+	require.Equal(t, &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: "web", Labels: map[string]string{"a": "b"}}}, kept)
+}
+
+func TestRequestsOf(t *testing.T) {
+	yes := true
+	owner := func(apiVersion, kind, name string) metav1.OwnerReference {
+		return metav1.OwnerReference{APIVersion: apiVersion, Kind: kind, Name: name, Controller: &yes}
+	}
+	for name, test := range map[string]struct {
+		owners []metav1.OwnerReference
+		label  string
+		want   string
+	}{
+		"by its owner, whose name the label shortens":  {[]metav1.OwnerReference{owner("apps/v1", "Deployment", "web")}, "w", "web"},
+		"by its label where it has no owner":           {nil, "web", "web"},
+		"by its label where the owner is another kind": {[]metav1.OwnerReference{owner("argoproj.io/v1alpha1", "Rollout", "x")}, "web", "web"},
+		"a Deployment of another group does not count": {[]metav1.OwnerReference{owner("example.com/v1", "Deployment", "x")}, "web", "web"},
+		"nobody's": {nil, "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rs := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{
+				Namespace: "shop", OwnerReferences: test.owners, Labels: map[string]string{canary.WorkloadLabel: test.label},
+			}}
+			var want []reconcile.Request
+			if test.want != "" {
+				want = []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: "shop", Name: test.want}}}
+			}
+			require.Equal(t, want, requestsOf(t.Context(), rs))
+		})
+	}
+}
+
+func TestPace(t *testing.T) {
+	p := newPace()
+	for range burst {
+		require.Zero(t, p.take(web, start))
+	}
+	require.Equal(t, every, p.take(web, start))
+	require.Zero(t, p.take(types.NamespacedName{Name: "other"}, start))
+	require.Zero(t, p.take(web, start.Add(every)))
+	require.Equal(t, every, p.take(web, start.Add(every+time.Second)))
+	p.forget(web)
+	require.Zero(t, p.take(web, start))
+}
