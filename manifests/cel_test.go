@@ -1,0 +1,108 @@
+package manifests_test
+
+import (
+	"slices"
+	"testing"
+
+	celgo "github.com/google/cel-go/cel"
+	"github.com/stretchr/testify/require"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/admission/plugin/cel"
+	celconfig "k8s.io/apiserver/pkg/apis/cel"
+	"k8s.io/apiserver/pkg/cel/environment"
+)
+
+// write is one request as the API server's CEL sees it.
+type write struct {
+	resource    string
+	subresource string
+	old, new    runtime.Object
+}
+
+func (w write) attributes() *admission.VersionedAttributes {
+	operation := admission.Update
+	if w.old == nil {
+		operation = admission.Create
+	}
+	kind := w.new.GetObjectKind().GroupVersionKind()
+	resource := schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: w.resource}
+	versioned := &admission.VersionedAttributes{
+		Attributes: admission.NewAttributesRecord(w.new, w.old, kind, "shop", "web", resource, w.subresource,
+			operation, nil, false, nil),
+		VersionedKind: kind,
+	}
+	versioned.VersionedObject.Set(w.new)
+	if w.old != nil {
+		versioned.VersionedOldObject.Set(w.old)
+	}
+	return versioned
+}
+
+// expression is one CEL expression of a policy, named where it is a variable.
+type expression struct {
+	name, text string
+	types      []*celgo.Type
+}
+
+func (e expression) GetName() string            { return e.name }
+func (e expression) GetExpression() string      { return e.text }
+func (e expression) ReturnTypes() []*celgo.Type { return e.types }
+
+var declared = cel.OptionalVariableDeclarations{HasAuthorizer: true}
+
+// compiler is the API server's own, with the variables of a policy.
+func compiler(t *testing.T, variables []admissionregistrationv1.Variable) *cel.CompositedCompiler {
+	t.Helper()
+	composited, err := cel.NewCompositedCompiler(environment.MustBaseEnvSet(environment.DefaultCompatibilityVersion()))
+	require.NoError(t, err)
+	for _, v := range variables {
+		variable := expression{name: v.Name, text: v.Expression, types: []*celgo.Type{celgo.AnyType, celgo.DynType}}
+		result := composited.CompileAndStoreVariable(variable, declared, environment.NewExpressions)
+		require.Nil(t, result.Error, v.Name)
+	}
+	return composited
+}
+
+// compile makes a program of the expressions.
+func compile(t *testing.T, c *cel.CompositedCompiler, expressions ...cel.ExpressionAccessor) cel.ConditionEvaluator {
+	t.Helper()
+	program := c.CompileCondition(expressions, declared, environment.NewExpressions)
+	require.Empty(t, program.CompilationErrors())
+	return program
+}
+
+// evaluate returns the values of the program's expressions and what they cost.
+// An expression that fails, or exceeds the budget that the API server gives the
+// matchConditions of one webhook, fails the test: under failurePolicy Fail it
+// would refuse the write.
+func evaluate(t *testing.T, program cel.ConditionEvaluator, w write) ([]any, int64) {
+	t.Helper()
+	attributes := w.attributes()
+	request := cel.CreateAdmissionRequest(attributes.Attributes,
+		metav1.GroupVersionResource(attributes.GetResource()), metav1.GroupVersionKind(attributes.VersionedKind))
+	const budget = celconfig.RuntimeCELCostBudgetMatchConditions
+	results, left, err := program.ForInput(t.Context(), attributes, request, cel.OptionalVariableBindings{}, nil, budget)
+	require.NoError(t, err)
+	var values []any
+	for _, result := range results {
+		require.NoError(t, result.Error, result.ExpressionAccessor.GetExpression())
+		values = append(values, result.EvalResult.Value())
+	}
+	return values, budget - left
+}
+
+// called says whether the conditions let the write through to the webhook, and
+// what they cost.
+func called(t *testing.T, conditions []admissionregistrationv1.MatchCondition, w write) (bool, int64) {
+	t.Helper()
+	var expressions []cel.ExpressionAccessor
+	for _, c := range conditions {
+		expressions = append(expressions, expression{name: c.Name, text: c.Expression, types: []*celgo.Type{celgo.BoolType}})
+	}
+	values, cost := evaluate(t, compile(t, compiler(t, nil), expressions...), w)
+	return !slices.Contains(values, any(false)), cost
+}

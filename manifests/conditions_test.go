@@ -1,0 +1,219 @@
+package manifests_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/utils/ptr"
+)
+
+func web() *appsv1.Deployment {
+	return &appsv1.Deployment{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "apps/v1", Kind: "Deployment"},
+		ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: "shop"},
+		Spec: appsv1.DeploymentSpec{
+			Replicas: ptr.To[int32](3),
+			Template: corev1.PodTemplateSpec{
+				ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"app": "web"}},
+				Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "web", Image: "example/web:v1"}}},
+			},
+			Strategy: appsv1.DeploymentStrategy{
+				Type:          appsv1.RollingUpdateDeploymentStrategyType,
+				RollingUpdate: &appsv1.RollingUpdateDeployment{MaxSurge: ptr.To(intstr.FromInt32(1))},
+			},
+		},
+	}
+}
+
+func webWith(change func(*appsv1.Deployment)) *appsv1.Deployment {
+	d := web()
+	change(d)
+	return d
+}
+
+func annotated(key, value string) *appsv1.Deployment {
+	return webWith(func(d *appsv1.Deployment) { metav1.SetMetaDataAnnotation(&d.ObjectMeta, key, value) })
+}
+
+func labelled(key, value string) *appsv1.Deployment {
+	return webWith(func(d *appsv1.Deployment) { metav1.SetMetaDataLabel(&d.ObjectMeta, key, value) })
+}
+
+func deleting(d *appsv1.Deployment) *appsv1.Deployment {
+	d.DeletionTimestamp = &metav1.Time{}
+	*d.DeletionTimestamp = metav1.Unix(1700000000, 0)
+	return d
+}
+
+func TestAWriteOfAnObjectWithoutAReleaseReachesSluiceWhenItMatters(t *testing.T) {
+	newImage := func(d *appsv1.Deployment) { d.Spec.Template.Spec.Containers[0].Image = "example/web:v2" }
+	tests := map[string]struct {
+		old, new   *appsv1.Deployment
+		wantCalled bool
+	}{
+		"it is created": {
+			new: web(), wantCalled: true},
+		"it is created with annotations and labels": {
+			new: annotated("sluice.dev/steps", "50%"), wantCalled: true},
+		"nothing changes": {
+			old: web(), new: web()},
+		"the image changes": {
+			old: web(), new: webWith(newImage), wantCalled: true},
+		"kubectl rollout restart annotates the template": {
+			old: web(), wantCalled: true,
+			new: webWith(func(d *appsv1.Deployment) {
+				d.Spec.Template.Annotations = map[string]string{"kubectl.kubernetes.io/restartedAt": "now"}
+			})},
+		"maxSurge changes": {
+			old: web(), wantCalled: true,
+			new: webWith(func(d *appsv1.Deployment) {
+				d.Spec.Strategy.RollingUpdate.MaxSurge = ptr.To(intstr.FromString("1"))
+			})},
+		"the strategy loses its details": {
+			old: web(), wantCalled: true,
+			new: webWith(func(d *appsv1.Deployment) { d.Spec.Strategy.RollingUpdate = nil })},
+		"it is paused": {
+			old: web(), wantCalled: true,
+			new: webWith(func(d *appsv1.Deployment) { d.Spec.Paused = true })},
+		"it is resumed": {
+			old: webWith(func(d *appsv1.Deployment) { d.Spec.Paused = true }), new: web(), wantCalled: true},
+		"replicas change": {
+			old: web(), new: webWith(func(d *appsv1.Deployment) { d.Spec.Replicas = ptr.To[int32](5) })},
+		"a foreign label appears where there was none": {
+			old: web(), new: labelled("team", "shop")},
+		"a foreign annotation changes": {
+			old: annotated("example.com/a", "1"), new: annotated("example.com/a", "2")},
+		"a foreign annotation only resembles sluice's": {
+			old: web(), new: annotated("sluice.development/steps", "1")},
+		"the first policy annotation appears": {
+			old: web(), new: annotated("sluice.dev/steps", "50%"), wantCalled: true},
+		"a policy annotation changes": {
+			old: annotated("sluice.dev/canary", "enabled"), new: annotated("sluice.dev/canary", "disabled"), wantCalled: true},
+		"the last annotation, sluice's, is dropped": {
+			old: annotated("sluice.dev/release", "{}"), new: web(), wantCalled: true},
+		"one of sluice's is replaced by another": {
+			old: annotated("sluice.dev/approve", "1/1"), new: annotated("sluice.dev/abort", "1/1"), wantCalled: true},
+		"it opts out": {
+			old: web(), new: labelled("sluice.dev/enabled", "false"), wantCalled: true},
+		"its release-active label is dropped": {
+			old: labelled("sluice.dev/release-active", "true"), new: web(), wantCalled: true},
+		"the image changes on its way out": {
+			old: deleting(web()), new: deleting(webWith(newImage))},
+		"a client claims that it is being deleted": {
+			old: web(), new: deleting(webWith(newImage)), wantCalled: true},
+	}
+	entry := entries(t)["mutating workloads.sluice.dev"]
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := write{resource: "deployments", new: test.new}
+			if test.old != nil {
+				w.old = test.old
+			}
+			got, _ := called(t, entry.MatchConditions, w)
+			require.Equal(t, test.wantCalled, got)
+		})
+	}
+}
+
+func TestAWriteOfAnObjectWithAReleaseReachesSluiceUntilItIsBeingDeleted(t *testing.T) {
+	entry := entries(t)["mutating releases.sluice.dev"]
+	tests := map[string]struct {
+		write      write
+		wantCalled bool
+	}{
+		"it is created, from a backup": {write{resource: "deployments", new: web()}, true},
+		"nothing of note changes":      {write{resource: "deployments", old: web(), new: labelled("team", "shop")}, true},
+		"its finalizer is taken off":   {write{resource: "deployments", old: deleting(web()), new: deleting(web())}, false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			got, _ := called(t, entry.MatchConditions, test.write)
+			require.Equal(t, test.wantCalled, got)
+		})
+	}
+}
+
+func TestOtherKindsAreJudgedByTheSameConditions(t *testing.T) {
+	statefulSet := func(partition int32) *appsv1.StatefulSet {
+		return &appsv1.StatefulSet{
+			TypeMeta: metav1.TypeMeta{APIVersion: "apps/v1", Kind: "StatefulSet"},
+			Spec: appsv1.StatefulSetSpec{UpdateStrategy: appsv1.StatefulSetUpdateStrategy{
+				RollingUpdate: &appsv1.RollingUpdateStatefulSetStrategy{Partition: ptr.To(partition)}}},
+		}
+	}
+	daemonSet := func(image string) *appsv1.DaemonSet {
+		return &appsv1.DaemonSet{
+			TypeMeta: metav1.TypeMeta{APIVersion: "apps/v1", Kind: "DaemonSet"},
+			Spec: appsv1.DaemonSetSpec{Template: corev1.PodTemplateSpec{
+				Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "web", Image: image}}}}},
+		}
+	}
+	tests := map[string]struct {
+		write      write
+		wantCalled bool
+	}{
+		"a StatefulSet stays":               {write{resource: "statefulsets", old: statefulSet(1), new: statefulSet(1)}, false},
+		"a StatefulSet's partition changes": {write{resource: "statefulsets", old: statefulSet(1), new: statefulSet(0)}, true},
+		"a DaemonSet stays":                 {write{resource: "daemonsets", old: daemonSet("a"), new: daemonSet("a")}, false},
+		"a DaemonSet's image changes":       {write{resource: "daemonsets", old: daemonSet("a"), new: daemonSet("b")}, true},
+	}
+	entry := entries(t)["validating workloads.sluice.dev"]
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			got, _ := called(t, entry.MatchConditions, test.write)
+			require.Equal(t, test.wantCalled, got)
+		})
+	}
+}
+
+func TestScalingReachesSluiceOnlyToZero(t *testing.T) {
+	scale := func(replicas int32) runtime.Object {
+		return &autoscalingv1.Scale{
+			TypeMeta: metav1.TypeMeta{APIVersion: "autoscaling/v1", Kind: "Scale"},
+			Spec:     autoscalingv1.ScaleSpec{Replicas: replicas},
+		}
+	}
+	entry := entries(t)["validating scale.sluice.dev"]
+	for replicas, want := range map[int32]bool{0: true, 1: false, 10: false} {
+		got, _ := called(t, entry.MatchConditions,
+			write{resource: "deployments", subresource: "scale", old: scale(3), new: scale(replicas)})
+		require.Equal(t, want, got, "to %d", replicas)
+	}
+}
+
+// The API server refuses a write whose conditions exceed their budget, so the
+// largest objects that it stores at all must stay far below.
+func TestTheConditionsOfTheLargestObjectsStayWithinTheBudget(t *testing.T) {
+	bigTemplate := func(d *appsv1.Deployment) {
+		for i := range 2000 {
+			d.Spec.Template.Spec.Containers[0].Env = append(d.Spec.Template.Spec.Containers[0].Env,
+				corev1.EnvVar{Name: fmt.Sprintf("VARIABLE_%d", i), Value: strings.Repeat("x", 500)})
+		}
+	}
+	manyAnnotations := func(d *appsv1.Deployment) {
+		d.Annotations = map[string]string{}
+		for i := range 10_000 {
+			d.Annotations[fmt.Sprintf("example.com/a-%d", i)] = "x"
+		}
+	}
+	tests := map[string]*appsv1.Deployment{
+		"a template of one megabyte":          webWith(bigTemplate),
+		"256 KiB of ten thousand annotations": webWith(manyAnnotations),
+	}
+	entry := entries(t)["mutating workloads.sluice.dev"]
+	for name, d := range tests {
+		t.Run(name, func(t *testing.T) {
+			_, cost := called(t, entry.MatchConditions, write{resource: "deployments", old: d, new: d.DeepCopy()})
+			t.Logf("cost %d", cost)
+			require.Less(t, cost, int64(1_000_000))
+		})
+	}
+}

@@ -1,0 +1,35 @@
+// Package manifests is what an operator applies: the YAML files of this folder
+// are the only description of sluice's objects in a cluster, and everything
+// that needs one of them, a test included, takes it from here.
+//
+// install.yaml is the same files in one, for kubectl apply -f; a test fails
+// when it is stale, and go generate writes it anew.
+//
+// The order is the order of applying: what is referred to comes before what
+// refers to it, and the webhooks come last, so that the API server asks sluice
+// only once there is a sluice to ask.
+//
+// # Which write reaches which webhook
+//
+// For Deployments, StatefulSets and DaemonSets, never for their status:
+//
+//	the write                                               webhook               sluice down
+//	in a namespace that has not opted in                    none
+//	to an object labelled sluice.dev/enabled=false          none
+//	to an object that is being deleted                      none
+//	CREATE                                                  workloads.sluice.dev  refused
+//	template, strategy or paused differs                    workloads.sluice.dev  refused
+//	a label or annotation under sluice.dev/ differs         workloads.sluice.dev  refused
+//	anything else, no release                               none
+//	anything, while a release exists, in any namespace      releases.sluice.dev   refused
+//	/scale to zero                                          scale.sluice.dev      passes
+//
+// The conditions are CEL and run in the API server, where comparing two
+// templates is cheap, also at the largest size that is stored: CEL charges a
+// comparison of maps by their own keys, not by what is below. Walking all
+// annotations is not: it takes seconds when there are tens of thousands, which
+// whoever edits a workload may put there. So the conditions name sluice's keys,
+// and a test compares the list with the code.
+package manifests
+
+//go:generate go test -run TestInstall -update .

@@ -1,0 +1,108 @@
+package manifests_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	rbacv1 "k8s.io/api/rbac/v1"
+
+	"sluice.dev/sluice/manifests"
+)
+
+func TestNoRuleHasAWildcard(t *testing.T) {
+	for _, name := range []string{"sluice", "sluice-promoter", "sluice-bypasser"} {
+		requireNoWildcard(t, name, typed(t, &rbacv1.ClusterRole{}, name).Rules)
+	}
+	requireNoWildcard(t, "sluice", typed(t, &rbacv1.Role{}, "sluice").Rules)
+}
+
+func requireNoWildcard(t *testing.T, role string, rules []rbacv1.PolicyRule) {
+	t.Helper()
+	require.NotEmpty(t, rules)
+	for _, rule := range rules {
+		for _, words := range [][]string{rule.APIGroups, rule.Resources, rule.Verbs} {
+			require.NotContains(t, words, "*", role)
+		}
+		require.Empty(t, rule.NonResourceURLs, role)
+	}
+}
+
+func TestOutsideItsNamespaceSluiceCanOnlyGetAnObjectOfConfig(t *testing.T) {
+	for _, rule := range rulesOn(typed(t, &rbacv1.ClusterRole{}, "sluice").Rules, "secrets", "configmaps") {
+		require.Equal(t, []string{"get"}, rule.Verbs)
+	}
+}
+
+func TestInItsNamespaceSluiceWritesOnlyItsOwnSecrets(t *testing.T) {
+	own := []string{"sluice-ca", "sluice-hash-key", "sluice-serving-cert"}
+	for _, rule := range rulesOn(typed(t, &rbacv1.Role{}, "sluice").Rules, "secrets") {
+		if len(rule.ResourceNames) == 0 {
+			require.Equal(t, []string{"create"}, rule.Verbs)
+			continue
+		}
+		require.Equal(t, own, rule.ResourceNames)
+		require.Equal(t, []string{"get", "update", "patch"}, rule.Verbs)
+	}
+}
+
+func TestSluiceWritesOnlyItsOwnWebhookConfigurations(t *testing.T) {
+	rules := rulesOn(typed(t, &rbacv1.ClusterRole{}, "sluice").Rules,
+		"mutatingwebhookconfigurations", "validatingwebhookconfigurations")
+	require.Len(t, rules, 1)
+	require.Equal(t, []string{manifests.Name}, rules[0].ResourceNames)
+	require.Equal(t, []string{"get", "patch"}, rules[0].Verbs)
+}
+
+func TestSluiceCannotRaiseItsOwnPermissions(t *testing.T) {
+	rules := slices.Concat(
+		typed(t, &rbacv1.ClusterRole{}, "sluice").Rules,
+		typed(t, &rbacv1.Role{}, "sluice").Rules,
+	)
+	require.Empty(t, rulesOn(rules, "roles", "rolebindings", "clusterroles", "clusterrolebindings", "serviceaccounts"))
+	for _, rule := range rules {
+		for _, verb := range []string{"escalate", "bind", "impersonate", "deletecollection"} {
+			require.NotContains(t, rule.Verbs, verb)
+		}
+	}
+}
+
+// rulesOn returns the rules that name one of these resources.
+func rulesOn(rules []rbacv1.PolicyRule, resources ...string) []rbacv1.PolicyRule {
+	var found []rbacv1.PolicyRule
+	for _, rule := range rules {
+		named := slices.ContainsFunc(rule.Resources, func(r string) bool { return slices.Contains(resources, r) })
+		if named {
+			found = append(found, rule)
+		}
+	}
+	return found
+}
+
+func TestPermissionsOfPeopleAreAggregatedToTheBuiltInRoles(t *testing.T) {
+	tests := map[string]struct {
+		role      string
+		wantLabel string
+		wantVerbs []string
+	}{
+		"whoever edits workloads may promote and abort": {
+			role:      "sluice-promoter",
+			wantLabel: "rbac.authorization.k8s.io/aggregate-to-edit",
+			wantVerbs: []string{"promote", "abort"},
+		},
+		"only who administers a namespace may bypass and force": {
+			role:      "sluice-bypasser",
+			wantLabel: "rbac.authorization.k8s.io/aggregate-to-admin",
+			wantVerbs: []string{"bypass", "force-conflicts"},
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			role := typed(t, &rbacv1.ClusterRole{}, test.role)
+			require.Equal(t, map[string]string{"app.kubernetes.io/name": manifests.Name, test.wantLabel: "true"}, role.Labels)
+			require.Len(t, role.Rules, 1)
+			require.Equal(t, test.wantVerbs, role.Rules[0].Verbs)
+			require.Equal(t, []string{"apps"}, role.Rules[0].APIGroups)
+		})
+	}
+}
