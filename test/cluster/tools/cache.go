@@ -1,0 +1,80 @@
+package tools
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+)
+
+// Cache is the folder that the built programs are kept in.
+type Cache struct {
+	Dir     string // absolute
+	modules string // the folder of the nested modules
+	tools   []Tool
+	now     func() time.Time
+}
+
+// Open returns the cache of this repository: $SLUICE_CACHE, or .cache/cluster
+// in the repository. Nothing is built or written yet.
+func Open() (*Cache, error) {
+	modules, err := moduleFolder()
+	if err != nil {
+		return nil, err
+	}
+	dir := os.Getenv("SLUICE_CACHE")
+	if dir == "" {
+		dir = filepath.Join(modules, "..", "..", "..", ".cache", "cluster")
+	}
+	dir, err = filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("finding the cache folder: %w", err)
+	}
+	return &Cache{Dir: dir, modules: modules, tools: All, now: time.Now}, nil
+}
+
+// Bin returns the folder of the programs, for PATH.
+func (c *Cache) Bin() string { return filepath.Join(c.Dir, "bin") }
+
+// Path returns the absolute path of a program, whether it is built yet or not.
+func (c *Cache) Path(name string) string { return filepath.Join(c.Bin(), name) }
+
+// moduleFolder returns the folder of the nested modules: that of this file,
+// or, in a binary built with -trimpath, the one of the repository around the
+// working directory.
+func moduleFolder() (string, error) {
+	_, file, _, _ := runtime.Caller(0)
+	if folder := filepath.Dir(file); filepath.IsAbs(folder) && hasModules(folder) {
+		return folder, nil
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", fmt.Errorf("finding the modules of the test cluster: %w", err)
+	}
+	for ; ; dir = filepath.Dir(dir) {
+		if folder := filepath.Join(dir, "test", "cluster", "tools"); hasModules(folder) {
+			return folder, nil
+		}
+		if dir == filepath.Dir(dir) {
+			return "", errors.New("finding the modules of the test cluster: run this inside the repository")
+		}
+	}
+}
+
+func hasModules(folder string) bool {
+	_, err := os.Stat(filepath.Join(folder, All[0].Folder, "go.mod"))
+	return err == nil
+}
+
+// create makes the cache folder, which git is told to ignore by the folder itself.
+func (c *Cache) create() error {
+	if err := os.MkdirAll(c.Bin(), 0o755); err != nil {
+		return fmt.Errorf("creating the cache folder: %w", err)
+	}
+	if err := os.WriteFile(filepath.Join(c.Dir, ".gitignore"), []byte("*\n"), 0o644); err != nil {
+		return fmt.Errorf("creating the cache folder: %w", err)
+	}
+	return nil
+}
