@@ -626,6 +626,12 @@ func TestTheUsersOwnFieldsComeBack(t *testing.T) {
 			require.True(t, end(t, stored).Spec.Paused)
 		})
 	}
+	t.Run("taking our annotation or label off states nothing", func(t *testing.T) {
+		for _, o := range []object{held(t).annotated(ReleaseAnnotation, ""), held(t).labelled(ActiveLabel, "")} {
+			_, stored := request{stored: held(t), sent: o}.decide(t)
+			require.False(t, end(t, stored).Spec.Paused)
+		}
+	})
 	t.Run("a pause before the release ends with the user's resume, and step one starts", func(t *testing.T) {
 		paused := web("v1").with("spec.paused", true)
 		_, o := request{stored: paused, sent: paused.image("v2")}.decide(t)

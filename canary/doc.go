@@ -35,6 +35,8 @@
 //
 // # The controller's moves
 //
+//	any          where something got past admission: hold it again; where the stable ReplicaSet is gone
+//	             or empty: bring it back
 //	Progressing  record the stable template; take earlier canaries away; settle; create the canary
 //	             ReplicaSet; bring it to the step's size; Waiting when all its pods are available,
 //	             Aborted when they are not by the deadline

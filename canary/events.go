@@ -52,6 +52,10 @@ func restored(r *Release) *Event {
 	return &Event{Warning: true, Reason: "StableRestored", Message: fmt.Sprintf("release %d: the stable ReplicaSet was gone or empty and is brought back", r.ID)}
 }
 
+func lifted(r *Release) *Event {
+	return &Event{Warning: true, Reason: "HoldLifted", Message: fmt.Sprintf("release %d is held and its workload was found not paused; it is paused again", r.ID)}
+}
+
 func ended(r *Release) *Event {
 	if r.Phase == Reverting {
 		return &Event{Reason: "ReleaseReverted", Message: fmt.Sprintf("release %d ended: the stable version runs alone", r.ID)}

@@ -13,6 +13,9 @@ const AdoptionTimeout = time.Minute
 // that it is the same after a crash. A rule that has nothing to do leaves it to the one below it.
 func Next(o Observed, now time.Time) Move {
 	r := o.Release
+	if move := slipped(o, now); move != nil {
+		return *move
+	}
 	if r.Since == nil {
 		return stamp(o, now)
 	}

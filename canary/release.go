@@ -70,6 +70,8 @@ type Release struct {
 	Settled bool `json:"settled,omitempty"`
 	// Restoring is set while the controller brings back a stable ReplicaSet that went to 0 pods.
 	Restoring bool `json:"restoring,omitempty"`
+	// Lifted is set once the workload was found not paused although it is held.
+	Lifted bool `json:"lifted,omitempty"`
 	// Surge is the maxSurge that admission pins, in pods; 0: none.
 	Surge int32 `json:"surge,omitempty"`
 	Held  Held  `json:"held"`

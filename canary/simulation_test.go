@@ -447,6 +447,13 @@ func (s *simulation) user(name string) {
 			s.settleDown()
 			s.user("resume")
 		}
+	case "past admission":
+		s.generation++
+		s.d, s.decoded = s.d.image("v4").with("spec.paused", s.release() != nil).with("metadata.generation", s.generation), nil
+	case "unpaused past admission":
+		s.generation++
+		s.d, s.decoded = s.d.with("spec.paused", false).with("metadata.generation", s.generation), nil
+		s.approved[s.templateHash()] = true // whatever happens now is not sluice's
 	case "clock":
 		s.now = s.now.Add(20 * time.Second)
 	case "break":
@@ -557,32 +564,27 @@ func (s *simulation) rest() {
 func TestEveryActionAtEveryMoment(t *testing.T) {
 	actions := [][]string{
 		{"abort"}, {"abort", "retry"}, {"v1"}, {"v1", "v2"}, {"v3"}, {"v3", "v1"}, {"broken"}, {"break"}, {"break", "v3"}, {"chart"},
-		{"resume", "resume"}, {"abort", "v3"}, {"abort", "v1"}, {"v3", "approve all"}, {"v1", "approve all", "v2", "approve all", "v1", "approve all"},
+		{"resume", "resume"}, {"abort", "v3"}, {"abort", "v1"}, {"past admission"}, {"unpaused past admission"}, {"past admission", "approve all"}, {"v3", "approve all"}, {"v1", "approve all", "v2", "approve all", "v1", "approve all"},
 	}
 	unseen := map[string]string{
 		"promotion by sequence C":       `"stage":"Finishing","sequence":"C"`,
 		"an adopted canary is released": `Disown`,
 	}
-	for _, steps := range []string{"20%", "50%, 100%"} {
-		for n, surge := range map[int]any{1: "25%", 3: 0, 10: "25%"} {
-			for _, action := range actions {
-				for moment := 0; ; moment++ {
-					name := fmt.Sprintf("%s of %d, %v after step %d", steps, n, action, moment)
-					s := newSimulation(t, n, surge, 1, steps)
-					over := false
-					if !t.Run(name, func(t *testing.T) {
-						s.t = t
-						over = s.actAt(moment, action)
-						if t.Failed() {
-							t.Logf("history:\n%s", strings.Join(s.log, "\n"))
-						}
-					}) || over {
-						break
-					}
-					for what, sign := range unseen {
-						if strings.Contains(strings.Join(s.log, "\n"), sign) {
-							delete(unseen, what)
-						}
+	for _, world := range []struct {
+		n     int
+		surge any
+		steps string
+	}{{1, "25%", "50%, 100%"}, {3, 0, "50%, 100%"}, {10, "25%", "20%"}} {
+		for _, action := range actions {
+			for moment := 0; ; moment++ {
+				s, over := newSimulation(t, world.n, world.surge, 1, world.steps), false
+				name := fmt.Sprintf("%s of %d, %v after step %d", world.steps, world.n, action, moment)
+				if !t.Run(name, func(t *testing.T) { over = s.actAt(t, moment, action) }) || over {
+					break
+				}
+				for what, sign := range unseen {
+					if strings.Contains(strings.Join(s.log, "\n"), sign) {
+						delete(unseen, what)
 					}
 				}
 			}
@@ -592,7 +594,13 @@ func TestEveryActionAtEveryMoment(t *testing.T) {
 }
 
 // actAt runs a release up to the moment, acts, and lets it come to rest; true: it was over before.
-func (s *simulation) actAt(moment int, actions []string) bool {
+func (s *simulation) actAt(t *testing.T, moment int, actions []string) bool {
+	s.t = t
+	defer func() {
+		if t.Failed() {
+			t.Logf("history:\n%s", strings.Join(s.log, "\n"))
+		}
+	}()
 	s.user("v2")
 	for i := range moment {
 		switch i % 3 {

@@ -29,8 +29,10 @@ func (c change) wishes() Held {
 	case incoming != nil && incoming.ID == c.release.ID:
 		held = incoming.Held
 	}
-	// A write without our state comes from a file and states every field.
-	fromFile := incoming == nil
+	// A write without our annotation and our label comes from a file and states every field.
+	_, annotated := c.New.Metadata.Annotations[ReleaseAnnotation]
+	_, labelled := c.New.Metadata.Labels[ActiveLabel]
+	fromFile := !annotated && !labelled
 	held.Paused = c.wishesPaused(held.Paused, fromFile)
 	if c.release.Surge == 0 {
 		return held

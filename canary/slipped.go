@@ -1,0 +1,45 @@
+package canary
+
+import "time"
+
+// slipped repairs what got past admission while its webhook was not registered: a hold that was
+// lifted, or a template that nobody held. Each is written once, so that sluice does not fight where its
+// webhook still is away.
+func slipped(o Observed, now time.Time) *Move {
+	r, d := o.Release, o.Deployment
+	if !r.Holds() {
+		return nil
+	}
+	held := r.Canary.Hash
+	if r.Phase == Reverting {
+		held = r.Stable.Hash
+	}
+	if d.TemplateHash != held {
+		return otherTemplate(o, now)
+	}
+	if d.Paused != r.Lifted {
+		return nil
+	}
+	next := r.clone()
+	next.Lifted = !d.Paused
+	move := &Move{Write: &Write{SetRelease: next}} // admission pauses in this write
+	if next.Lifted {
+		move.Event = lifted(next)
+	}
+	return move
+}
+
+// otherTemplate holds the template that is in the spec as a release of its own, or reverts where it is
+// the stable one.
+func otherTemplate(o Observed, now time.Time) *Move {
+	r, d := o.Release, o.Deployment
+	next := r.to(Reverting, now, "the stable version was applied while sluice's webhook was away")
+	if d.TemplateHash != r.Stable.Hash {
+		next = r.to(Progressing, now, "this version was applied while sluice's webhook was away")
+		next.ID, next.Step = d.Generation+1, 1
+		next.Canary = Revision{Hash: d.TemplateHash, Digest: d.TemplateDigest}
+		next.Author, next.Approvals, next.Settled = "", nil, false
+	}
+	next.Sequence = ""
+	return &Move{Write: &Write{SetRelease: next}, Event: seen(next)}
+}
