@@ -77,8 +77,11 @@ func progress(o Observed, now time.Time) Move {
 		return settle(o, now)
 	}
 	canary := o.canary()
-	if canary == nil {
+	switch {
+	case canary == nil && o.Blocked == "":
 		return createCanary(o)
+	case canary == nil:
+		return await(o, &ReplicaSet{Replicas: o.size()}, now)
 	}
 	if canary.Labelled || canary.Owned {
 		return *takeBack(canary)
@@ -131,7 +134,7 @@ func await(o Observed, canary *ReplicaSet, now time.Time) Move {
 		return Move{Wait: left}
 	}
 	reason := fmt.Sprintf("%d of %d canary pods were available after %s", canary.AvailableReplicas, canary.Replicas, time.Duration(r.Policy.Deadline))
-	next := r.to(Aborted, now, withTrouble(reason, o.PodTrouble))
+	next := r.to(Aborted, now, withTrouble(reason, o.Blocked+o.PodTrouble))
 	return Move{Write: &Write{SetRelease: next}, Event: seen(next)}
 }
 

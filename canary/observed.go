@@ -16,6 +16,8 @@ type Observed struct {
 	SettleTime time.Duration
 	// PodTrouble says why a canary pod is not available (pod, container, message), empty where unknown.
 	PodTrouble string
+	// Blocked says why the canary ReplicaSet could not be created just now, empty where it was not tried.
+	Blocked string
 }
 
 // DeploymentState is the part of a Deployment that Next needs. Counts are pods.

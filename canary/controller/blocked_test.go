@@ -58,6 +58,12 @@ func TestBlocked(t *testing.T) {
 			require.Contains(t, c.events(), "Warning ReleaseBlocked")
 			require.Equal(t, int64(10), c.pods()["web:1"])
 			require.NotContains(t, c.pods(), "web:2")
+
+			c.now = c.now.Add(time.Hour)
+			_, err = c.once()
+			require.NoError(t, err)
+			require.Equal(t, canary.Aborted, c.release().Phase, "after its deadline")
+			require.Contains(t, c.release().Reason, test.want)
 		})
 	}
 }

@@ -36,13 +36,14 @@ func (r *reconciler) record(s *snapshot, event *canary.Event) {
 	r.recorder.Eventf(s.deployment.object, nil, kind, event.Reason, event.Reason, "%s", trim(event.Message, maxNote))
 }
 
-// refused tells people about a failure that does not pass by itself.
-func (r *reconciler) refused(s *snapshot, err error) {
+// refused tells people about a failure that does not pass by itself, and returns whether it is one.
+func (r *reconciler) refused(s *snapshot, err error) bool {
 	var b *blocked
 	if !errors.As(err, &b) && !apierrors.IsForbidden(err) && !apierrors.IsInvalid(err) {
-		return
+		return false
 	}
 	r.record(s, &canary.Event{Warning: true, Reason: reasonRefused, Message: err.Error()})
+	return true
 }
 
 func (r *reconciler) backOff(s *snapshot) {

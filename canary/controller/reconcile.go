@@ -56,12 +56,29 @@ func (r *reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 			return ctrl.Result{RequeueAfter: wait}, nil
 		}
 		if err := r.apply(ctx, s, *move.Write); err != nil {
-			r.refused(s, err)
+			if r.refused(s, err) && move.Write.CreateCanary != nil {
+				err = r.giveUp(ctx, s, err)
+			}
 			return tooLate(err)
 		}
 		r.record(s, move.Event)
 	}
 	return ctrl.Result{RequeueAfter: lookAgain}, nil
+}
+
+// giveUp aborts a release whose canary cannot be created, once its deadline is over; before, the
+// failure stays one, to be tried again.
+func (r *reconciler) giveUp(ctx context.Context, s *snapshot, failure error) error {
+	s.observed.Blocked = failure.Error()
+	move := canary.Next(s.observed, r.now())
+	if move.Write == nil {
+		return failure
+	}
+	if err := r.apply(ctx, s, *move.Write); err != nil {
+		return err
+	}
+	r.record(s, move.Event)
+	return nil
 }
 
 // tooLate turns the failure of a guarded write whose premise has changed into another look; it is
