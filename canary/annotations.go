@@ -34,6 +34,9 @@ const (
 	RetryAnnotation = "sluice.dev/retry"
 )
 
+// drivers are the annotations that drive a release, in the order in which one write may use one.
+var drivers = []string{AbortAnnotation, RetryAnnotation, ApproveAnnotation}
+
 // ReleaseAnnotation holds the state of a release as JSON, see Release. Only sluice writes it: on any
 // other write admission carries it over from the stored object.
 const ReleaseAnnotation = "sluice.dev/release"

@@ -175,6 +175,7 @@ func decideCreate(r Review, w World) Decision {
 		return deny(c.refused("its policy is not valid", err.Error()))
 	}
 	d := Decision{Verdict: Native, Want: stateless(), Warnings: overriddenWarning(s)}
+	forgetDrivers(d.Want, "")
 	digest := s.digest(w)
 	d.Want.Digest = &digest
 	if r.Kind != Deployment {
@@ -315,6 +316,7 @@ func (c change) supersede(w World) (Decision, error) {
 // held is the decision to hold a new template as a release.
 func (c change) held(verdict Verdict, next *Release, s Settings) Decision {
 	d := c.with(verdict, next)
+	forgetDrivers(d.Want, "")
 	d.Want.Digest = &next.Canary.Digest
 	d.Warnings = append(overriddenWarning(s), c.holdWarning(next))
 	return d

@@ -449,6 +449,20 @@ func TestAdmissionOfAnUpdate(t *testing.T) {
 			},
 			wantVerdict: Carried, wantPaused: true, wantPhase: Waiting, wantStep: 1, wantSays: "does nothing",
 		},
+		"rollout resume approves also where an older annotation says the same": {
+			request: func(t *testing.T) request {
+				_, stored := request{stored: web("v1").annotated(ApproveAnnotation, "5/1"), sent: web("v2").annotated(ApproveAnnotation, "5/1")}.decide(t)
+				o := stored.changed(t, func(r *Release) { r.Phase = Waiting })
+				return request{stored: o, sent: o.with("spec.paused", false), manager: "kubectl-rollout", world: may(VerbPromote)}
+			},
+			wantVerdict: Approved, wantPaused: true, wantPhase: Waiting, wantStep: 1,
+		},
+		"of several annotations the one that means something acts": {
+			request: func(t *testing.T) request {
+				return request{stored: waitingObject(t), sent: waitingObject(t).annotated(AbortAnnotation, "9").annotated(ApproveAnnotation, "5/1").annotated(RetryAnnotation, "5"), world: may(VerbPromote)}
+			},
+			wantVerdict: Approved, wantPaused: true, wantPhase: Waiting, wantStep: 1, wantSays: "sluice.dev/abort=9 does nothing",
+		},
 		"four eyes: the author may not approve": {
 			request: func(t *testing.T) request {
 				o := waitingObject(t).changed(t, func(r *Release) { r.Policy.FourEyes = true })

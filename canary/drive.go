@@ -1,19 +1,33 @@
 package canary
 
 // drive decides on a write that leaves the template alone while a release exists: approval, abort,
-// retry, the user's wishes, or nothing but our state to carry over.
+// retry, the user's wishes, or nothing but our state to carry over. An annotation that means nothing
+// here is taken back, so that the same value can be set again when it does.
 func (c change) drive(w World) (Decision, error) {
 	next := c.release.clone()
 	next.Held = c.wishes()
 	if next.Step == 0 && !next.Held.Paused {
 		next.Step, next.Since = 1, nil
 	}
-	switch {
-	case c.asks(AbortAnnotation):
+	asked, stale := c.asked()
+	d, err := c.follow(asked, next, w)
+	if err != nil || d.Verdict == Denied {
+		return d, err
+	}
+	for _, key := range stale {
+		c.takeBack(key, d.Want)
+		d.Warnings = append(d.Warnings, c.staleWarning(key, c.New.Metadata.Annotations[key]))
+	}
+	return d, nil
+}
+
+func (c change) follow(asked string, next *Release, w World) (Decision, error) {
+	switch asked {
+	case AbortAnnotation:
 		return c.abort(next, w)
-	case c.asks(RetryAnnotation):
+	case RetryAnnotation:
 		return c.retry(next, w)
-	case c.approves():
+	case ApproveAnnotation:
 		return c.approve(next, w)
 	}
 	d, err := c.carry(Carried, next)
@@ -37,8 +51,34 @@ func (c change) asks(key string) bool {
 	return value != "" && value != c.Old.Metadata.Annotations[key]
 }
 
-func (c change) approves() bool {
-	return c.asks(ApproveAnnotation) || (c.resumes() && c.release.Step > 0)
+// asked returns the annotation that drives the release in this write, empty where none does, and
+// those that were set to what means nothing here. `kubectl rollout resume` is an approval.
+func (c change) asked() (asked string, stale []string) {
+	for _, key := range drivers {
+		switch means := c.means(key); {
+		case key == ApproveAnnotation && asked == "" && c.resumes() && c.release.Step > 0:
+			asked = key
+		case !c.asks(key):
+		case !means:
+			stale = append(stale, key)
+		case asked == "":
+			asked = key
+		}
+	}
+	return asked, stale
+}
+
+// means tells whether an annotation's value names this release, in a phase in which it can act.
+func (c change) means(key string) bool {
+	value, phase := c.New.Metadata.Annotations[key], c.release.Phase
+	switch key {
+	case AbortAnnotation:
+		return value == c.release.Name() && phase != Aborted && phase != Reverting
+	case RetryAnnotation:
+		return value == c.release.Name() && phase == Aborted
+	default:
+		return value == c.release.ApproveValue()
+	}
 }
 
 func (c change) retries() bool {
@@ -50,39 +90,44 @@ func (c change) driveVerbs() []string {
 	if c.release == nil {
 		return nil
 	}
-	switch {
-	case c.asks(AbortAnnotation):
+	switch asked, _ := c.asked(); asked {
+	case AbortAnnotation:
 		return []string{VerbAbort}
-	case c.asks(RetryAnnotation), c.approves():
+	case RetryAnnotation, ApproveAnnotation:
 		return []string{VerbPromote}
 	}
 	return nil
 }
 
-// without carries the state over and takes back an annotation that means nothing here, so that the
-// same value can be set again when it does.
-func (c change) without(key, warning string, next *Release) (Decision, error) {
-	d, err := c.carry(Carried, next)
-	d.Want.Annotations[key] = nil
+// takeBack wants an annotation as it was.
+func (c change) takeBack(key string, want *Want) {
+	want.Annotations[key] = nil
 	if old, ok := c.Old.Metadata.Annotations[key]; ok {
-		d.Want.Annotations[key] = &old
+		want.Annotations[key] = &old
 	}
-	d.Warnings = append(d.Warnings, warning)
-	return d, err
+}
+
+// forgetDrivers takes off the annotations that drove an earlier release: generations start again with a
+// recreated object, so they could name a step of the new one. The one that started it stays.
+func forgetDrivers(want *Want, but string) {
+	for _, key := range drivers {
+		if key != but {
+			want.Annotations[key] = nil
+		}
+	}
 }
 
 func (c change) approve(next *Release, w World) (Decision, error) {
-	value := c.release.ApproveValue()
-	if asked := c.New.Metadata.Annotations[ApproveAnnotation]; c.asks(ApproveAnnotation) && asked != value {
-		return c.without(ApproveAnnotation, c.staleWarning(ApproveAnnotation, asked), next)
-	}
 	if !w.Allowed[VerbPromote] {
 		return deny(c.notPermitted(VerbPromote, "approve a step")), nil
 	}
 	by := c.release.ApprovedBy(c.release.Step)
 	switch {
 	case by != "" || c.release.Phase == Promoting:
-		return c.without(ApproveAnnotation, c.alreadyWarning(by), next)
+		d, err := c.carry(Carried, next)
+		c.takeBack(ApproveAnnotation, d.Want)
+		d.Warnings = append(d.Warnings, c.alreadyWarning(by))
+		return d, err
 	case c.release.Phase == Aborted:
 		return deny(c.abortedMessage()), nil
 	case c.release.Phase != Waiting:
@@ -91,6 +136,7 @@ func (c change) approve(next *Release, w World) (Decision, error) {
 		return deny(c.fourEyesMessage()), nil
 	}
 	next.Approvals = append(next.Approvals, Approval{Step: c.release.Step, By: c.User})
+	value := c.release.ApproveValue()
 	d, err := c.carry(Approved, next)
 	d.Want.Annotations[ApproveAnnotation] = &value
 	d.Warnings = append(d.Warnings, c.approvedWarning())
@@ -98,10 +144,6 @@ func (c change) approve(next *Release, w World) (Decision, error) {
 }
 
 func (c change) abort(next *Release, w World) (Decision, error) {
-	asked := c.New.Metadata.Annotations[AbortAnnotation]
-	if asked != c.release.Name() || c.release.Phase == Aborted || c.release.Phase == Reverting {
-		return c.without(AbortAnnotation, c.staleWarning(AbortAnnotation, asked), next)
-	}
 	if !w.Allowed[VerbAbort] {
 		return deny(c.notPermitted(VerbAbort, "abort a release")), nil
 	}
@@ -118,10 +160,6 @@ func (c change) abort(next *Release, w World) (Decision, error) {
 // retry starts the aborted release again at step one, as a release of its own, so that the annotation
 // means nothing a second time.
 func (c change) retry(next *Release, w World) (Decision, error) {
-	asked := c.New.Metadata.Annotations[RetryAnnotation]
-	if asked != c.release.Name() || c.release.Phase != Aborted {
-		return c.without(RetryAnnotation, c.staleWarning(RetryAnnotation, asked), next)
-	}
 	if !w.Allowed[VerbPromote] {
 		return deny(c.notPermitted(VerbPromote, "retry a release")), nil
 	}
@@ -133,6 +171,7 @@ func (c change) retry(next *Release, w World) (Decision, error) {
 	next.Since, next.Reason, next.Settled, next.Approvals = nil, "", false, nil
 	next.Policy = s.Policy
 	d, err := c.carry(Retried, next)
+	forgetDrivers(d.Want, RetryAnnotation)
 	d.Warnings = append(d.Warnings, c.holdWarning(next))
 	return d, err
 }

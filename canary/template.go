@@ -37,8 +37,8 @@ func HashTemplate(template json.RawMessage) (string, error) {
 
 // TemplateDigest returns the config digest of a pod template, empty where there is none.
 func TemplateDigest(template json.RawMessage) (string, error) {
-	if !bytes.Contains(template, []byte(hashing.AnnotationConfigHash)) && !bytes.Contains(template, []byte(`\u00`)) {
-		return "", nil // neither in plain letters nor escaped
+	if !bytes.Contains(template, []byte(hashing.AnnotationConfigHash)) {
+		return "", nil // the API server writes it in plain letters
 	}
 	var t struct {
 		Metadata struct {

@@ -67,7 +67,7 @@ func (i identity) signal(s syscall.Signal) error {
 	if err != nil {
 		return fmt.Errorf("finding process %d: %w", i.PID, err)
 	}
-	defer handle.Release()
+	defer func() { _ = handle.Release() }()
 	if !i.alive() {
 		return os.ErrProcessDone
 	}

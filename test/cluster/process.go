@@ -73,9 +73,8 @@ func (p *Process) kill() error {
 	if err := p.now.signal(syscall.SIGKILL); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("killing %s: %w", p.name, err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	err := poll(ctx, func() error {
+	// No context: what ends a test must not depend on what the test waits for.
+	err := until(time.After(10*time.Second), func() error {
 		if p.now.alive() {
 			return errors.New("it still runs")
 		}

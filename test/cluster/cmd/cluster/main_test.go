@@ -66,7 +66,7 @@ func TestClusterIsUpUntilDown(t *testing.T) {
 	require.Contains(t, first, "cluster: starting in "+dir)
 	require.Contains(t, first, "use it:  eval ")
 	require.Contains(t, call("up"), "cluster: already up in "+dir)
-	shell := exec.Command("sh", "-c", `eval "$1" && kubectl auth whoami -o jsonpath={.status.userInfo.username} && command -v helm3 helm4`,
+	shell := exec.Command("sh", "-c", `eval "$1" && kubectl auth whoami -o jsonpath={.status.userInfo.username} && command -v helm3 && command -v helm4`,
 		"sh", call("env", "--user", "alice"))
 	shell.Env = []string{"PATH=/usr/bin:/bin", "HOME=" + t.TempDir()}
 	out, err := shell.CombinedOutput()
