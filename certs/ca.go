@@ -57,7 +57,7 @@ func (ca *CA) Issue(dnsNames []string, ips []net.IP, readAt time.Time, timing Ti
 		DNSNames:              dnsNames,
 		IPAddresses:           ips,
 		NotBefore:             later(readAt.Add(-backdated), ca.Certificate.NotBefore),
-		NotAfter:              readAt.Add(timing.LeafValidity),
+		NotAfter:              earlier(readAt.Add(timing.LeafValidity), ca.Certificate.NotAfter),
 		KeyUsage:              x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		BasicConstraintsValid: true,

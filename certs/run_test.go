@@ -53,6 +53,31 @@ func TestBootstrapSaysWhyItGaveUp(t *testing.T) {
 	require.ErrorContains(t, err, "waiting for a trusted serving certificate: there is no serving certificate yet: storing the CA in Secret sluice-system/sluice-ca (Found): refused by the test")
 }
 
+func TestPauses(t *testing.T) {
+	for name, tc := range map[string]struct {
+		leafless, missing bool
+		waits             []time.Duration
+		want              time.Duration
+	}{
+		"nothing is due":             {waits: []time.Duration{0, -day, 30 * day}, want: quick.Interval},
+		"something is due":           {waits: []time.Duration{3 * time.Hour, time.Hour}, want: time.Hour},
+		"something is due at once":   {waits: []time.Duration{time.Nanosecond}, want: shortestPause},
+		"there is no leaf":           {leafless: true, waits: []time.Duration{time.Hour}, want: pendingInterval},
+		"a configuration is missing": {missing: true, want: pendingInterval},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := newCluster().replica(options())
+			if !tc.leafless {
+				a.leaf.Store(issue(t, newCA(t, start), start))
+			}
+			if tc.missing {
+				a.missing["sluice"] = true
+			}
+			require.Equal(t, tc.want, a.soonest(tc.waits...))
+		})
+	}
+}
+
 func TestStartBacksOffAndGoesOn(t *testing.T) {
 	c := newCluster(mutating(nil), validating(nil))
 	failing := true

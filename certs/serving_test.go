@@ -163,6 +163,18 @@ func TestMissingServingSecretSaysWhoShouldMakeIt(t *testing.T) {
 	require.Empty(t, c.writes)
 }
 
+func TestExpiredCAsOfCertManagerAreForgotten(t *testing.T) {
+	old, present := newCA(t, start.Add(-89*day)), newCA(t, start)
+	both := Bundle{old.Certificate, present.Certificate}
+	c := newCluster(mutating(Bundle{old.Certificate}.PEM()), validating(nil), certManager(t, present, start))
+	a := c.replica(servedByCertManager())
+	round(t, a)
+	require.Equal(t, Observed{both, both}, c.bundles(t))
+	c.clock.advance(2 * day)
+	round(t, a)
+	require.Equal(t, Observed{both[1:], both[1:]}, c.bundles(t))
+}
+
 // A rolling update from one mode to the other has replicas of both.
 func TestBothModesSideBySide(t *testing.T) {
 	theirs := newCA(t, start)

@@ -15,7 +15,7 @@ import (
 
 type planner = func(Stored, Observed, time.Time, Timing) Step
 
-// trajectory is three replicas over years: staggered looks at the cluster,
+// trajectory is three replicas over a year and more: staggered looks at the cluster,
 // clocks that differ, replicas cut off for days, crashes before and after any
 // write, and now and then someone who deletes the Secret.
 type trajectory struct {
@@ -184,11 +184,11 @@ func TestEveryLeafIsTrustedAtEveryInstant(t *testing.T) {
 			}
 			return Plan(s, o, now, timing)
 		})
-		w.run(2 * 365 * day)
+		w.run(400 * day)
 		require.Empty(t, w.violations)
 		t.Logf("seed %d: %d leaf and bundle pairs, %d CAs, %d crashes, %d writes", seed, w.checks, len(signers), w.crashes, len(w.cluster.writes))
-		require.Greater(t, len(signers), 10, "CAs that signed")
-		require.Greater(t, w.crashes, 5)
+		require.Greater(t, len(signers), 5, "CAs that signed")
+		require.GreaterOrEqual(t, w.crashes, 3)
 	}
 }
 
@@ -217,7 +217,7 @@ func TestBrokenOrderIsNoticed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newTrajectory(t, 1, plan)
-			w.run(2 * 365 * day)
+			w.run(400 * day)
 			require.NotEmpty(t, w.violations)
 		})
 	}
