@@ -119,7 +119,7 @@ func forgetDrivers(want *Want, but string) {
 
 func (c change) approve(next *Release, w World) (Decision, error) {
 	if !w.Allowed[VerbPromote] {
-		return deny(c.notPermitted(VerbPromote, "approve a step")), nil
+		return deny(NotPermitted, c.notPermitted(VerbPromote, "approve a step")), nil
 	}
 	by := c.release.ApprovedBy(c.release.Step)
 	switch {
@@ -129,11 +129,11 @@ func (c change) approve(next *Release, w World) (Decision, error) {
 		d.Warnings = append(d.Warnings, c.alreadyWarning(by))
 		return d, err
 	case c.release.Phase == Aborted:
-		return deny(c.abortedMessage()), nil
+		return deny(IsAborted, c.abortedMessage()), nil
 	case c.release.Phase != Waiting:
-		return deny(c.notReadyMessage()), nil
+		return deny(NotReady, c.notReadyMessage()), nil
 	case c.release.Policy.FourEyes && c.User == c.release.Author:
-		return deny(c.fourEyesMessage()), nil
+		return deny(FourEyes, c.fourEyesMessage()), nil
 	}
 	next.Approvals = append(next.Approvals, Approval{Step: c.release.Step, By: c.User})
 	value := c.release.ApproveValue()
@@ -145,10 +145,10 @@ func (c change) approve(next *Release, w World) (Decision, error) {
 
 func (c change) abort(next *Release, w World) (Decision, error) {
 	if !w.Allowed[VerbAbort] {
-		return deny(c.notPermitted(VerbAbort, "abort a release")), nil
+		return deny(NotPermitted, c.notPermitted(VerbAbort, "abort a release")), nil
 	}
 	if !c.release.Holds() {
-		return deny(c.tooLateMessage()), nil
+		return deny(TooLate, c.tooLateMessage()), nil
 	}
 	next.Phase, next.Stage, next.Sequence, next.Since = Aborted, "", "", nil
 	next.Reason = "aborted by " + c.User
@@ -161,11 +161,11 @@ func (c change) abort(next *Release, w World) (Decision, error) {
 // means nothing a second time.
 func (c change) retry(next *Release, w World) (Decision, error) {
 	if !w.Allowed[VerbPromote] {
-		return deny(c.notPermitted(VerbPromote, "retry a release")), nil
+		return deny(NotPermitted, c.notPermitted(VerbPromote, "retry a release")), nil
 	}
 	s, err := c.settings(w)
 	if err != nil {
-		return deny(c.refused("its policy is not valid", err.Error())), nil
+		return deny(InvalidPolicy, c.refused("its policy is not valid", err.Error())), nil
 	}
 	next.ID, next.Phase, next.Step = c.Old.Metadata.Generation+1, Progressing, 1
 	next.Since, next.Reason, next.Settled, next.Approvals = nil, "", false, nil

@@ -45,8 +45,8 @@ func (c change) goesOn(step Step) string {
 	return "approve with: " + c.kubectl("rollout resume")
 }
 
-func (c change) nativeWarning(reason string) string {
-	return fmt.Sprintf("sluice: %s rolls out natively, without a canary: %s", c.subject(), reason)
+func (c change) nativeWarning(reason Reason) string {
+	return fmt.Sprintf("sluice: %s rolls out natively, without a canary: %s", c.subject(), nativeBecause[reason])
 }
 
 func (c change) revertWarning() string {
@@ -93,7 +93,7 @@ func (c change) staleWarning(key, value string) string {
 
 func (c change) notReadyMessage() string {
 	if c.release.Phase == Reverting {
-		return fmt.Sprintf("release %d of %s is being reverted to the stable version: there is nothing to approve", c.release.ID, c.subject())
+		return fmt.Sprintf("release %d of %s is being reverted to the stable version, so there is nothing to approve; follow it with: %s", c.release.ID, c.subject(), c.kubectl("rollout status"))
 	}
 	why := "its pods are not available yet"
 	if c.release.Reason != "" {
@@ -109,8 +109,8 @@ func (c change) abortedMessage() string {
 }
 
 func (c change) fourEyesMessage() string {
-	return fmt.Sprintf("step %d of release %d of %s needs somebody else's approval: %q is its author and %s is %s",
-		c.release.Step, c.release.ID, c.subject(), c.User, ApprovalAnnotation, fourEyes)
+	return fmt.Sprintf("step %d of release %d of %s needs somebody else's approval: %q is its author and %s is %s. Ask somebody who has the verb %q to run: %s",
+		c.release.Step, c.release.ID, c.subject(), c.User, ApprovalAnnotation, fourEyes, VerbPromote, c.kubectl("rollout resume"))
 }
 
 func (c change) tooLateMessage() string {

@@ -17,21 +17,21 @@ var startingReasons = map[string]bool{
 }
 
 // native returns why a new template is not held, judged on the old object; empty where it is held.
-func (c change) native(s Settings, w World) string {
+func (c change) native(s Settings, w World) Reason {
 	old := c.Old
 	switch {
 	case c.Kind != Deployment:
-		return "sluice holds Deployments only"
+		return NotADeployment
 	case c.disabled(s, w):
-		return "its canaries are disabled"
+		return Disabled
 	case old.Replicas() == 0:
-		return "it has no replicas"
+		return NoReplicas
 	case old.Spec.Strategy.Type == "Recreate":
-		return "its strategy is Recreate"
+		return Recreates
 	case neverAvailable(old):
-		return "the version before never became available"
+		return NeverAvailable
 	case selectsMarks(old):
-		return "its selector would match the canary ReplicaSet's own labels"
+		return SelectsMarks
 	}
 	return ""
 }

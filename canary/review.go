@@ -66,6 +66,8 @@ const (
 // Decision is the answer to a Review.
 type Decision struct {
 	Verdict Verdict
+	// Reason of a Native or Denied verdict, empty for the others.
+	Reason Reason
 	// Message says why the request is refused and what to do next; empty unless Denied.
 	Message string
 	// Warnings are shown to the user.
@@ -87,8 +89,8 @@ type Want struct {
 	Digest *string
 }
 
-func deny(message string) Decision {
-	return Decision{Verdict: Denied, Message: message}
+func deny(reason Reason, message string) Decision {
+	return Decision{Verdict: Denied, Reason: reason, Message: message}
 }
 
 // Changes tells whether the object as it came differs from what is wanted.

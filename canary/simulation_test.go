@@ -13,7 +13,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// simulation is a Deployment with its ReplicaSets, the native controllers as MECHANICS describes them
+// simulation is a Deployment with its ReplicaSets, the native controllers as measured
 // (k8s.io/kubernetes pkg/controller/deployment), sluice's admission (the real Decide) and its
 // controller (the real Next).
 type simulation struct {

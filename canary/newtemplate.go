@@ -1,0 +1,129 @@
+package canary
+
+// What a new template does.
+
+// start decides on a new template where there is no release: held, or native by the old object.
+func (c change) start(w World) (Decision, error) {
+	s, err := c.settings(w)
+	if err != nil {
+		return deny(InvalidPolicy, c.refused("its policy is not valid", err.Error())), nil
+	}
+	digest := s.digest(w)
+	if reason := c.native(s, w); reason != "" {
+		return Decision{
+			Verdict:  Native,
+			Reason:   reason,
+			Warnings: append(overriddenWarning(s), c.nativeWarning(reason)),
+			Want:     withDigest(stateless(), digest),
+		}, nil
+	}
+	old, err := TemplateDigest(c.Old.Spec.Template)
+	if err != nil {
+		return Decision{}, err
+	}
+	next := c.newRelease(s, Revision{Hash: c.oldHash, Digest: old}, digest)
+	next.Held.Paused = c.startsPaused(next.ID)
+	if next.Held.Paused {
+		next.Step = 0
+	}
+	return c.held(Hold, next, s), nil
+}
+
+// startsPaused tells whether the user's own pause is in force when a release starts. Once admission
+// has set the field itself (a second invocation), its state says what the user had sent.
+func (c change) startsPaused(id int64) bool {
+	if incoming, _ := DecodeRelease(c.New.Metadata.Annotations); incoming != nil && incoming.ID == id {
+		return incoming.Held.Paused
+	}
+	return c.New.Spec.Paused
+}
+
+func (c change) newRelease(s Settings, stable Revision, digest string) *Release {
+	return &Release{
+		ID:     c.Old.Metadata.Generation + 1,
+		Phase:  Progressing,
+		Step:   1,
+		Stable: stable,
+		Canary: Revision{Hash: c.newHash, Digest: digest},
+		Policy: s.Policy,
+		Author: c.User,
+	}
+}
+
+// revert takes the stable template back, with the digest that its ReplicaSet has, so that no stable pod
+// is touched.
+func (c change) revert() (Decision, error) {
+	next := c.release.clone()
+	next.Held = c.wishes()
+	next.Phase, next.Since, next.Reason = Reverting, nil, "the stable version was applied again"
+	if next.Holds() {
+		next.Stage = ""
+	}
+	d := c.with(Reverted, next)
+	d.Want.Digest = &next.Stable.Digest
+	d.Warnings = []string{c.revertWarning()}
+	return d, nil
+}
+
+// resumesPromotion: a version that was approved and promoted, then reverted natively, comes back
+// before that is over.
+func (c change) resumesPromotion() bool {
+	return c.release.Phase == Reverting && !c.release.Holds() && c.newHash == c.release.Canary.Hash
+}
+
+func (c change) resumePromotion() (Decision, error) {
+	next := c.release.clone()
+	next.Held = c.wishes()
+	next.Phase, next.Since, next.Reason = Promoting, nil, "the approved version was applied again"
+	d := c.with(Carried, next)
+	d.Want.Digest = &next.Canary.Digest
+	d.Warnings = []string{c.resumePromotionWarning()}
+	return d, nil
+}
+
+// supersede starts a release in place of another. The stable revision stays, unless the native
+// controllers were already promoting the other one: then that is the stable one.
+func (c change) supersede(w World) (Decision, error) {
+	s, err := c.settings(w)
+	if err != nil {
+		return deny(InvalidPolicy, c.refused("its policy is not valid", err.Error())), nil
+	}
+	stable := c.release.Stable
+	if c.release.Phase == Promoting && !c.release.Holds() {
+		stable = c.release.Canary
+	}
+	next := c.newRelease(s, stable, s.digest(w))
+	next.Held = c.wishes()
+	next.Surge = c.release.Surge
+	if c.disabled(s, w) {
+		next.Phase, next.Stage, next.Sequence, next.Surge = Promoting, Finishing, SequenceC, 0
+		next.Reason = nativeBecause[Disabled]
+		d := c.with(Native, next)
+		d.Want.Digest = &next.Canary.Digest
+		d.Reason = Disabled
+		d.Warnings = append(overriddenWarning(s), c.nativeWarning(Disabled))
+		return d, nil
+	}
+	if pausedByUser := c.release.Step == 0 || (!c.release.Holds() && c.Old.Spec.Paused); pausedByUser && next.Held.Paused {
+		next.Step = 0
+	}
+	return c.held(Superseded, next, s), nil
+}
+
+// held is the decision to hold a new template as a release.
+func (c change) held(verdict Verdict, next *Release, s Settings) Decision {
+	d := c.with(verdict, next)
+	forgetDrivers(d.Want, "")
+	d.Want.Digest = &next.Canary.Digest
+	d.Warnings = append(overriddenWarning(s), c.holdWarning(next))
+	return d
+}
+
+// settings resolves the policy by the old object; by the new one where the old one's is not valid,
+// which only happens to what was written before the Namespace opted in.
+func (c change) settings(w World) (Settings, error) {
+	if err := Validate(c.Old.Metadata.Annotations); err != nil {
+		return settings(w.NamespaceAnnotations, c.New)
+	}
+	return settings(w.NamespaceAnnotations, c.Old)
+}

@@ -1,0 +1,39 @@
+package canary
+
+// Reason is why a request passed natively or was refused: one word, for metrics.
+type Reason string
+
+// Reasons of the verdict Native.
+const (
+	New            Reason = "New"
+	NotADeployment Reason = "NotADeployment"
+	Disabled       Reason = "CanariesDisabled"
+	NoReplicas     Reason = "NoReplicas"
+	Recreates      Reason = "Recreate"
+	NeverAvailable Reason = "NeverAvailable"
+	SelectsMarks   Reason = "SelectsMarks"
+)
+
+// Reasons of the verdict Denied.
+const (
+	NotPermitted   Reason = "NotPermitted"
+	InvalidPolicy  Reason = "InvalidPolicy"
+	StrategyChange Reason = "StrategyChange"
+	ScaleToZero    Reason = "ScaleToZero"
+	NotReady       Reason = "NotReady"
+	IsAborted      Reason = "Aborted"
+	FourEyes       Reason = "FourEyes"
+	TooLate        Reason = "TooLate"
+	Bug            Reason = "Bug"
+)
+
+// nativeBecause says to people why a version is not held.
+var nativeBecause = map[Reason]string{
+	New:            "it is new",
+	NotADeployment: "sluice holds Deployments only",
+	Disabled:       "its canaries are disabled",
+	NoReplicas:     "it has no replicas",
+	Recreates:      "its strategy is Recreate",
+	NeverAvailable: "the version before never became available",
+	SelectsMarks:   "its selector would match the canary ReplicaSet's own labels",
+}
