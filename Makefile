@@ -1,0 +1,100 @@
+# Everything that is done with this repository. Needs Go, git and make; whatever
+# else is used is built from its Go module into .cache.
+# Start with: make help
+
+SHELL       := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS   += --no-builtin-rules
+.DEFAULT_GOAL := help
+
+GOLANGCI_LINT_VERSION := v2.15.0
+GOVULNCHECK_VERSION   := v1.9.0
+
+CACHE   := $(CURDIR)/.cache
+BIN     := $(CACHE)/bin
+GOLANGCI_LINT := $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION)
+GOVULNCHECK   := $(BIN)/govulncheck-$(GOVULNCHECK_VERSION)
+
+# The root module, the test cluster's and the end-to-end tests'.
+MODULES := . test/cluster test/e2e
+
+# The race detector needs cgo and a C compiler; without one the tests run without it.
+RACE := $(if $(shell command -v "$$(go env CC)" 2>/dev/null),-race)
+
+CONTAINER_TOOL ?= docker
+IMAGE          ?= ghcr.io/sluice-dev/sluice:$(shell sed -n 's/^const Version = "\(.*\)"/\1/p' manifests/manifests.go)
+
+##@ Try it
+
+.PHONY: help
+help: ## Say what there is to make
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z0-9.-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## Watch a canary being held, promoted and aborted on a local control plane (KEEP=1 leaves it up)
+	@demo/demo.sh
+
+.PHONY: build
+build: ## Build the binary into bin/
+	go build -trimpath -o bin/sluice ./cmd/sluice
+
+##@ Check it
+
+.PHONY: test
+test: unit e2e ## Run every test: unit tests of all modules, then end to end
+
+.PHONY: unit
+unit: tools ## Run the unit tests, with the race detector where there is a C compiler
+	go test $(RACE) -timeout 30m ./...
+	go test -C test/cluster $(RACE) -timeout 15m ./...
+
+.PHONY: e2e
+e2e: tools ## Run the end-to-end tests on a real control plane
+	go test -C test/e2e -p 1 -timeout 45m ./...
+
+.PHONY: lint
+lint: $(GOLANGCI_LINT) ## Run the linters on all modules, and look whether their go.mod files are tidy
+	@for module in $(MODULES); do go mod tidy -C "$$module" -diff; done
+	@for module in $(MODULES); do \
+	  echo "golangci-lint in $$module"; \
+	  (cd "$$module" && "$(GOLANGCI_LINT)" run --allow-parallel-runners --config "$(CURDIR)/.golangci.yml" ./...); \
+	done
+
+# Not part of CI: it needs the vulnerability database, and so the network.
+.PHONY: vuln
+vuln: $(GOVULNCHECK) ## Look for known vulnerabilities in what the binary uses
+	"$(GOVULNCHECK)" ./...
+
+.PHONY: bench
+bench: ## Run the benchmarks
+	go test -run '^$$' -bench . -benchmem ./hashing/... ./webhook/...
+
+##@ Make what is shipped or needed
+
+.PHONY: manifests
+manifests: ## Write manifests/install.yaml anew
+	go generate ./manifests
+
+.PHONY: image
+image: ## Build the container image
+	$(CONTAINER_TOOL) build --tag $(IMAGE) .
+
+.PHONY: tools
+tools: ## Build the control plane for tests and demo into .cache (15 minutes once, then nothing)
+	@go run -C test/cluster ./cmd/cluster tools
+
+.PHONY: clean
+clean: ## Remove everything that was built
+	rm -rf bin "$(CACHE)"
+
+# The version is in the name, so another version is another file.
+$(GOLANGCI_LINT):
+	GOBIN="$(BIN)" go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
+	mv "$(BIN)/golangci-lint" "$@"
+
+$(GOVULNCHECK):
+	GOBIN="$(BIN)" go install golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION)
+	mv "$(BIN)/govulncheck" "$@"
