@@ -1,0 +1,4 @@
+// Package crash holds the end-to-end tests that end sluice: after each of its own writes in turn, for
+// long, and for good. They run one after another on a control plane of their own, since a dead sluice
+// blocks what other tests do.
+package crash

@@ -1,0 +1,128 @@
+package harness
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"sluice.dev/sluice/test/cluster"
+)
+
+// Env is one control plane with a proxy in front of it for sluice.
+type Env struct {
+	Cluster *cluster.Cluster
+	Proxy   *Proxy
+	// Dir is a temporary folder for whatever belongs to this Env.
+	Dir    string
+	binary string
+	opts   SluiceOptions
+
+	sluice atomic.Pointer[Sluice] // the one that serves
+	count  atomic.Int64           // of namespaces, for their names
+}
+
+// Start builds sluice, starts a control plane and sluice in it. What it started ends with Stop, and with
+// this process if that dies.
+func Start(ctx context.Context, log io.Writer, opts SluiceOptions) (*Env, error) {
+	e, err := StartWithout(ctx, log, opts)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := e.StartSluice(ctx); err != nil {
+		return nil, errors.Join(err, e.Stop())
+	}
+	return e, nil
+}
+
+// StartWithout starts a control plane as Start does, in which sluice was never installed.
+func StartWithout(ctx context.Context, log io.Writer, opts SluiceOptions) (*Env, error) {
+	dir, err := os.MkdirTemp("", "sluice-e2e-")
+	if err != nil {
+		return nil, fmt.Errorf("creating the folder of the tests: %w", err)
+	}
+	e := &Env{Dir: dir, opts: opts}
+	if e.binary, err = build(ctx, dir); err != nil {
+		return nil, errors.Join(err, e.Stop())
+	}
+	if e.Cluster, err = cluster.Start(ctx, cluster.Options{Log: log}); err != nil {
+		return nil, errors.Join(err, e.Stop())
+	}
+	if e.Proxy, err = startProxy(e.Cluster); err != nil {
+		return nil, errors.Join(err, e.Stop())
+	}
+	if err := e.Proxy.writeKubeconfig(filepath.Join(dir, "sluice.kubeconfig")); err != nil {
+		return nil, errors.Join(err, e.Stop())
+	}
+	return e, nil
+}
+
+// Stop ends everything and removes what it left on disk.
+func (e *Env) Stop() error {
+	var errs []error
+	if s := e.sluice.Load(); s != nil {
+		s.Kill()
+	}
+	if e.Proxy != nil {
+		e.Proxy.close()
+	}
+	if e.Cluster != nil {
+		errs = append(errs, e.Cluster.Stop())
+	}
+	return errors.Join(append(errs, os.RemoveAll(e.Dir))...)
+}
+
+// parallel is how many tests run at once unless -parallel says otherwise: most of a test is waiting for
+// the controllers.
+const parallel = "6"
+
+// Run is TestMain: it starts an Env, hands it to use, runs the tests and returns the exit code.
+func Run(run func() int, opts SluiceOptions, use func(*Env)) int {
+	flag.Parse()
+	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
+		if err := f.Value.Set(parallel); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 2
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Minute) // a cold build takes its time
+	defer cancel()
+	env, err := Start(ctx, os.Stderr, opts)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	use(env)
+	code := run()
+	if err := env.Stop(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
+
+// Root returns the folder of the repository.
+func Root() string {
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Join(filepath.Dir(file), "..", "..", "..")
+}
+
+// Chart returns the folder of the sample chart.
+func Chart() string { return filepath.Join(Root(), "test", "charts", "web") }
+
+func build(ctx context.Context, dir string) (string, error) {
+	binary := filepath.Join(dir, "sluice")
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", binary, "./cmd/sluice")
+	cmd.Dir = Root()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building sluice: %w\n%s", err, out)
+	}
+	return binary, nil
+}

@@ -1,0 +1,290 @@
+package harness
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/tools/clientcmd/api"
+
+	"sluice.dev/sluice/test/cluster"
+)
+
+// Proxy stands between sluice and the API server. It sees every request of sluice's own ServiceAccount,
+// so that a test can count what sluice writes and end it right after a write was stored, before sluice
+// learns of it.
+type Proxy struct {
+	server *httptest.Server
+	admin  string // token of whoever runs `sluice dev`, who installs; all else is sluice itself
+
+	mu     sync.Mutex
+	reads  map[string]int // by namespace
+	writes []Write
+	crash  *crash
+	holds  []*hold
+	faults map[string]func(Write) Fault // by namespace
+}
+
+// Write is one write of sluice's that the API server stored.
+type Write struct {
+	At        time.Time
+	Method    string
+	Path      string
+	Namespace string
+	Resource  string
+	Body      string
+}
+
+func (w Write) String() string {
+	body := w.Body
+	if len(body) > 300 {
+		body = body[:300] + "..."
+	}
+	return fmt.Sprintf("%s %s %s %s", w.At.Format("15:04:05.000"), w.Method, w.Path, body)
+}
+
+// crash is called after the n-th write to a namespace from now on.
+type crash struct {
+	namespace string
+	left      int
+	call      func()
+}
+
+// errCrashed keeps the answer to the write after which sluice was ended from it.
+var errCrashed = errors.New("sluice was killed right after this write")
+
+func startProxy(c *cluster.Cluster) (*Proxy, error) {
+	target, err := url.Parse(c.URL())
+	if err != nil {
+		return nil, fmt.Errorf("reading the cluster's address: %w", err)
+	}
+	ca, err := os.ReadFile(c.CAFile())
+	if err != nil {
+		return nil, fmt.Errorf("reading the cluster's certificate: %w", err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(ca)
+	p := &Proxy{admin: "Bearer " + c.Token("admin"), reads: map[string]int{}, faults: map[string]func(Write) Fault{}}
+	p.server = httptest.NewUnstartedServer(p.handler(target, &http.Transport{
+		TLSClientConfig:     &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		ForceAttemptHTTP2:   true,
+		MaxIdleConnsPerHost: 100,
+	}))
+	p.server.EnableHTTP2 = true
+	p.server.Config.ErrorLog = nil
+	p.server.StartTLS()
+	return p, nil
+}
+
+func (p *Proxy) handler(target *url.URL, transport http.RoundTripper) http.Handler {
+	reverse := &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(target)
+			r.Out.Host = target.Host
+		},
+		Transport:      transport,
+		FlushInterval:  -1, // watches
+		ModifyResponse: p.observe,
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
+			if errors.Is(err, errLost) {
+				refuse(w, Lost)
+				return
+			}
+			http.Error(w, err.Error(), http.StatusBadGateway)
+		},
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			p.countRead(r)
+		} else if r.Body != nil {
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				http.Error(w, err.Error(), http.StatusBadGateway)
+				return
+			}
+			r.Body = io.NopCloser(bytes.NewReader(body))
+			r = r.WithContext(withBody(r.Context(), string(body)))
+			p.wait(r)
+		}
+		r, answered := p.interfere(w, r)
+		if !answered {
+			reverse.ServeHTTP(w, r)
+		}
+	})
+}
+
+func (p *Proxy) countRead(r *http.Request) {
+	namespace, resource := parsePath(r.URL.Path)
+	if resource == "namespaces" {
+		namespace = path.Base(r.URL.Path)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.reads[namespace]++
+}
+
+// Reads counts sluice's reads in a namespace, and of it, until now.
+func (p *Proxy) Reads(namespace string) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.reads[namespace]
+}
+
+// observe records the write that a response is for, and crashes sluice where that was asked for.
+func (p *Proxy) observe(response *http.Response) error {
+	r := response.Request
+	if r.Method == http.MethodGet || response.StatusCode >= 300 || r.Header.Get("Authorization") == p.admin ||
+		r.URL.Query().Has("dryRun") {
+		return nil
+	}
+	w := writeOf(r)
+	if slices.Contains(notStored, w.Resource) {
+		return nil
+	}
+	p.mu.Lock()
+	p.writes = append(p.writes, w)
+	call := p.due(w)
+	p.mu.Unlock()
+	switch {
+	case call != nil:
+		call()
+		return errCrashed
+	case lost(r.Context()):
+		return errLost
+	}
+	return nil
+}
+
+func writeOf(r *http.Request) Write {
+	w := Write{At: time.Now(), Method: r.Method, Path: r.URL.Path, Body: bodyOf(r.Context())}
+	w.Namespace, w.Resource = parsePath(w.Path)
+	return w
+}
+
+// notStored are resources that store nothing, and the lease, which says who leads.
+var notStored = []string{"subjectaccessreviews", "tokenreviews", "token", "leases"}
+
+func (p *Proxy) due(w Write) func() {
+	if p.crash == nil || p.crash.namespace != w.Namespace || w.Resource == "events" {
+		return nil
+	}
+	if p.crash.left--; p.crash.left > 0 {
+		return nil
+	}
+	call := p.crash.call
+	p.crash = nil
+	return call
+}
+
+// CrashAfter calls f once the n-th write (events aside) to a namespace from now on was stored; sluice
+// gets no answer to it. A later call replaces an earlier one.
+func (p *Proxy) CrashAfter(namespace string, n int, f func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.crash = &crash{namespace: namespace, left: n, call: f}
+}
+
+// CrashPending tells whether a CrashAfter has not come to pass, and takes it back.
+func (p *Proxy) CrashPending() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	pending := p.crash != nil
+	p.crash = nil
+	return pending
+}
+
+// Writes returns sluice's writes to a namespace until now, events aside.
+func (p *Proxy) Writes(namespace string) []Write {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var writes []Write
+	for _, w := range p.writes {
+		if w.Namespace == namespace && w.Resource != "events" {
+			writes = append(writes, w)
+		}
+	}
+	return writes
+}
+
+// Trespasses returns what sluice itself wrote to Deployments of a namespace beyond the annotation of its
+// state: everything else is the user's, or admission's to derive within the same request.
+func (p *Proxy) Trespasses(namespace string) []string {
+	var found []string
+	for _, w := range p.Writes(namespace) {
+		if w.Resource == "deployments" && !onlyState(w) {
+			found = append(found, "sluice wrote more than its state: "+w.String())
+		}
+	}
+	return found
+}
+
+func onlyState(w Write) bool {
+	var patch struct {
+		Metadata struct {
+			ResourceVersion string             `json:"resourceVersion"`
+			Annotations     map[string]*string `json:"annotations"`
+		} `json:"metadata"`
+	}
+	decoder := json.NewDecoder(strings.NewReader(w.Body))
+	decoder.DisallowUnknownFields()
+	if w.Method != http.MethodPatch || decoder.Decode(&patch) != nil || patch.Metadata.ResourceVersion == "" {
+		return false
+	}
+	_, state := patch.Metadata.Annotations["sluice.dev/release"]
+	return state && len(patch.Metadata.Annotations) == 1
+}
+
+func (p *Proxy) close() { p.server.CloseClientConnections(); p.server.Close() }
+
+// writeKubeconfig writes a kubeconfig of the admin's that leads through the proxy.
+func (p *Proxy) writeKubeconfig(file string) error {
+	config := api.NewConfig()
+	config.Clusters["proxy"] = &api.Cluster{
+		Server: p.server.URL,
+		CertificateAuthorityData: pem.EncodeToMemory(&pem.Block{
+			Type: "CERTIFICATE", Bytes: p.server.Certificate().Raw,
+		}),
+	}
+	config.AuthInfos["admin"] = &api.AuthInfo{Token: strings.TrimPrefix(p.admin, "Bearer ")}
+	config.Contexts["e2e"] = &api.Context{Cluster: "proxy", AuthInfo: "admin"}
+	config.CurrentContext = "e2e"
+	if err := clientcmd.WriteToFile(*config, file); err != nil {
+		return fmt.Errorf("writing sluice's kubeconfig: %w", err)
+	}
+	return nil
+}
+
+// parsePath returns the namespace and the resource (or subresource) of a path of the API:
+// /apis/GROUP/VERSION/namespaces/NAMESPACE/RESOURCE/NAME/SUBRESOURCE, or without a namespace.
+func parsePath(urlPath string) (namespace, resource string) {
+	parts := strings.Split(strings.Trim(urlPath, "/"), "/")
+	parts = parts[min(len(parts), map[bool]int{true: 2, false: 3}[parts[0] == "api"]):]
+	if len(parts) > 2 && parts[0] == "namespaces" {
+		namespace, parts = parts[1], parts[2:]
+	}
+	switch {
+	case len(parts) == 2 && parts[0] == "namespaces":
+		resource, namespace = parts[0], ""
+	case len(parts) > 2:
+		resource = parts[2]
+	case len(parts) > 0:
+		resource = parts[0]
+	}
+	return namespace, resource
+}

@@ -1,0 +1,21 @@
+// Package watch proves, for one namespace, what must hold at every instant of a test. A Recorder keeps
+// every version of every Deployment, ReplicaSet and pod; Judge replays them in the order in which the API
+// server stored them and names each violation:
+//
+//   - No more pods of an unapproved template exist than the current step allows (Rule "ungated"). What
+//     is approved is what the test says it approved (Mark), not what sluice's own state says.
+//   - Available pods never fall below N - maxUnavailable once N were available (Rule "availability"), and
+//     while a template is held, N pods of the approved ones stay available (Rule "stable").
+//   - No manager of sluice's owns a field outside metadata (Rule "ownership").
+//
+// All three resources live in one etcd, so that their resourceVersions are one order; a test in the same
+// process as several watches could not order what it receives otherwise.
+//
+// # Tolerances
+//
+// A change of N moves limits at once, and the controllers a moment later. So after N has changed, the
+// greater of the old and the new limit counts for Settle (a pod too many then is one that the
+// controllers had no chance to take away), and a greater N raises the floor only when that many pods
+// were available for the first time. A smaller N lowers the floor at once. Pods that are being deleted
+// count as neither running nor available: a ReplicaSet replaces them before they are gone.
+package watch

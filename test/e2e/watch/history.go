@@ -1,0 +1,87 @@
+package watch
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"sluice.dev/sluice/canary"
+)
+
+// History tells what was stored, one line per version, for whoever reads a failure.
+func History(events []Event) string {
+	ordered := slices.Clone(events)
+	slices.SortStableFunc(ordered, byRevision)
+	var b strings.Builder
+	for _, e := range ordered {
+		fmt.Fprintf(&b, "%8d %s %s\n", e.Revision, e.At.Format("15:04:05.000"), e.describe())
+	}
+	return b.String()
+}
+
+func (e Event) describe() string {
+	if e.Mark != nil {
+		return fmt.Sprintf("---- the test: %s %s", e.Mark.Deployment, e.Mark.Fact)
+	}
+	var what string
+	switch {
+	case e.Deployment != nil:
+		what = describeDeployment(e.Deployment)
+	case e.ReplicaSet != nil:
+		what = describeReplicaSet(e.ReplicaSet)
+	default:
+		what = describePod(e.Pod)
+	}
+	switch {
+	case e.Deleted:
+		what = "deleted: " + what
+	case e.object().GetDeletionTimestamp() != nil:
+		what = "being deleted: " + what
+	}
+	return what
+}
+
+func describeDeployment(d *appsv1.Deployment) string {
+	state := ""
+	if r, err := canary.DecodeRelease(d.Annotations); err != nil {
+		state = " release unreadable: " + err.Error()
+	} else if r != nil {
+		state = fmt.Sprintf(" release=%d %s%s step=%d surge=%d %q", r.ID, r.Phase, r.Stage, r.Step, r.Surge, r.Reason)
+	}
+	surge := ""
+	if r := d.Spec.Strategy.RollingUpdate; r != nil && r.MaxSurge != nil {
+		surge = r.MaxSurge.String()
+	}
+	s := d.Status
+	return fmt.Sprintf("deployment %s template=%s gen=%d/%d n=%d paused=%t maxSurge=%s | replicas=%d updated=%d available=%d%s",
+		d.Name, templateKey(d.Spec.Template), s.ObservedGeneration, d.Generation, replicas(d), d.Spec.Paused, surge,
+		s.Replicas, s.UpdatedReplicas, s.AvailableReplicas, state)
+}
+
+func describeReplicaSet(rs *appsv1.ReplicaSet) string {
+	owner := "nobody's"
+	if ref := metav1.GetControllerOf(rs); ref != nil {
+		owner = ref.Kind + "'s"
+	} else if len(rs.OwnerReferences) > 0 {
+		owner = "referring to " + rs.OwnerReferences[0].Kind
+	}
+	n := int32(1)
+	if rs.Spec.Replicas != nil {
+		n = *rs.Spec.Replicas
+	}
+	return fmt.Sprintf("replicaset %s template=%s %s gen=%d/%d n=%d | replicas=%d available=%d labels=%v revision=%s",
+		rs.Name, templateKey(rs.Spec.Template), owner, rs.Status.ObservedGeneration, rs.Generation, n,
+		rs.Status.Replicas, rs.Status.AvailableReplicas, rs.Labels, rs.Annotations["deployment.kubernetes.io/revision"])
+}
+
+func describePod(p *corev1.Pod) string {
+	image := ""
+	if len(p.Spec.Containers) > 0 {
+		image = p.Spec.Containers[0].Image
+	}
+	return fmt.Sprintf("pod %s image=%s phase=%s ready=%t", p.Name, image, p.Status.Phase, ready(p))
+}

@@ -1,0 +1,197 @@
+package watch
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// Settle is how long the limit from before a change of N still counts.
+const Settle = 10 * time.Second
+
+// Judge replays events in the order of their revisions and returns every violation. defaultSteps is what
+// the Namespace's policy says, empty where it says nothing; now is when the last event is judged again.
+func Judge(events []Event, defaultSteps string, now time.Time) []Violation {
+	ordered := slices.Clone(events)
+	slices.SortStableFunc(ordered, byRevision)
+	j := &judge{
+		defaultSteps: defaultSteps,
+		workloads:    map[types.UID]*workload{},
+		owners:       map[types.UID]types.UID{},
+		templates:    map[types.UID]string{},
+		pods:         map[types.UID]pod{},
+	}
+	last := Event{}
+	for _, e := range ordered {
+		j.observe(e)
+		j.check(e)
+		last = e
+	}
+	last.At = now
+	j.check(last)
+	return j.violations
+}
+
+// byRevision sorts a mark after the object of the same revision, which was stored before it was made.
+func byRevision(a, b Event) int {
+	if a.Revision == b.Revision && (a.Mark == nil) != (b.Mark == nil) {
+		if a.Mark != nil {
+			return 1
+		}
+		return -1
+	}
+	return cmp.Compare(a.Revision, b.Revision)
+}
+
+type judge struct {
+	defaultSteps string
+	workloads    map[types.UID]*workload
+	owners       map[types.UID]types.UID // ReplicaSet -> Deployment
+	templates    map[types.UID]string    // ReplicaSet -> key of its template
+	pods         map[types.UID]pod
+	violations   []Violation
+}
+
+// pod is a pod that exists and is not being deleted.
+type pod struct {
+	name       string
+	replicaSet types.UID
+	available  bool
+}
+
+func (j *judge) observe(e Event) {
+	switch {
+	case e.Mark != nil:
+		for _, w := range j.workloads {
+			if w.name == e.Mark.Deployment {
+				w.mark(e.Mark.Fact)
+			}
+		}
+	case e.Deployment != nil:
+		j.observeDeployment(e)
+	case e.ReplicaSet != nil:
+		// Both are remembered for good: a ReplicaSet that is released or deleted still has pods.
+		j.templates[e.ReplicaSet.UID] = templateKey(e.ReplicaSet.Spec.Template)
+		for _, ref := range e.ReplicaSet.OwnerReferences {
+			if ref.Kind == "Deployment" {
+				j.owners[e.ReplicaSet.UID] = ref.UID
+			}
+		}
+	case e.Pod != nil:
+		j.observePod(e)
+	}
+}
+
+func (j *judge) observeDeployment(e Event) {
+	d := e.Deployment
+	if e.Deleted || d.DeletionTimestamp != nil {
+		delete(j.workloads, d.UID)
+		return
+	}
+	w := j.workloads[d.UID]
+	if w == nil {
+		w = newWorkload(d)
+		j.workloads[d.UID] = w
+	} else {
+		w.update(d, j.defaultSteps, e.At)
+	}
+	for _, field := range foreignFields(d.ManagedFields) {
+		j.violate(e, "ownership", "deployment %s: %s", d.Name, field)
+	}
+}
+
+func (j *judge) observePod(e Event) {
+	owner := metav1.GetControllerOf(e.Pod)
+	if e.Deleted || e.Pod.DeletionTimestamp != nil || owner == nil ||
+		e.Pod.Status.Phase == corev1.PodFailed || e.Pod.Status.Phase == corev1.PodSucceeded {
+		delete(j.pods, e.Pod.UID)
+		return
+	}
+	j.pods[e.Pod.UID] = pod{name: e.Pod.Name, replicaSet: owner.UID, available: ready(e.Pod)}
+}
+
+func (j *judge) check(e Event) {
+	for uid, w := range j.workloads {
+		counts := j.count(uid)
+		w.settle(counts, e.At)
+		for _, v := range w.judge(counts, e.At) {
+			j.violate(e, v.Rule, "deployment %s: %s; pods: %s", w.name, v.Message, j.describe(uid))
+		}
+	}
+}
+
+// count returns the pods of a Deployment by the key of their template.
+func (j *judge) count(deployment types.UID) map[string]tally {
+	counts := map[string]tally{}
+	for _, p := range j.pods {
+		if j.owners[p.replicaSet] != deployment {
+			continue
+		}
+		key := j.templates[p.replicaSet]
+		t := counts[key]
+		t.pods++
+		if p.available {
+			t.available++
+		}
+		counts[key] = t
+	}
+	return counts
+}
+
+// violate records a violation, once for as long as it stays the same.
+func (j *judge) violate(e Event, rule, format string, args ...any) {
+	message := fmt.Sprintf(format, args...)
+	for _, v := range j.violations {
+		if v.Rule == rule && v.Message == message {
+			return
+		}
+	}
+	j.violations = append(j.violations, Violation{Revision: e.Revision, Rule: rule, Message: message})
+}
+
+func (j *judge) describe(deployment types.UID) string {
+	var pods []string
+	for _, p := range j.pods {
+		if j.owners[p.replicaSet] != deployment {
+			continue
+		}
+		state := "unavailable"
+		if p.available {
+			state = "available"
+		}
+		pods = append(pods, fmt.Sprintf("%s (template %s, %s)", p.name, j.templates[p.replicaSet], state))
+	}
+	slices.Sort(pods)
+	return strings.Join(pods, ", ")
+}
+
+func ready(p *corev1.Pod) bool {
+	for _, c := range p.Status.Conditions {
+		if c.Type == corev1.PodReady {
+			return c.Status == corev1.ConditionTrue
+		}
+	}
+	return false
+}
+
+// maxUnavailable resolves the Deployment's own: fractions are rounded down, and where maxSurge is 0
+// as well, one pod may be unavailable.
+func maxUnavailable(d *appsv1.Deployment) int {
+	r := d.Spec.Strategy.RollingUpdate
+	if r == nil || r.MaxUnavailable == nil || r.MaxSurge == nil {
+		return int(replicas(d)) // Recreate takes every pod away
+	}
+	n := int(replicas(d))
+	surge, unavailable := resolve(*r.MaxSurge, n, true), resolve(*r.MaxUnavailable, n, false)
+	if surge == 0 && unavailable == 0 {
+		return 1
+	}
+	return unavailable
+}

@@ -1,0 +1,187 @@
+package watch
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"sluice.dev/sluice/test/builders"
+)
+
+// story builds events, each one second and one revision after the one before.
+type story struct {
+	events []Event
+	now    time.Time
+}
+
+func (s *story) add(e Event) *story {
+	if s.now.IsZero() {
+		s.now = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	}
+	s.now = s.now.Add(time.Second)
+	e.Revision, e.At = int64(len(s.events)+1), s.now
+	s.events = append(s.events, e)
+	return s
+}
+
+func (s *story) after(d time.Duration) *story {
+	s.now = s.now.Add(d)
+	return s
+}
+
+func (s *story) mark(f Fact) *story {
+	return s.add(Event{Mark: &Mark{Deployment: "web", Fact: f}})
+}
+
+// deployment stores web with this image, replicas and pause.
+func (s *story) deployment(image string, n int32, paused bool, edit ...func(*appsv1.Deployment)) *story {
+	d := builders.MakeDeployment("web").Image(image).Replicas(n).RollingUpdate("1", "0").Obj()
+	d.UID, d.Spec.Paused = "web", paused
+	for _, e := range edit {
+		e(d)
+	}
+	return s.add(Event{Deployment: d})
+}
+
+// replicaSet stores the ReplicaSet of an image; its UID is the image.
+func (s *story) replicaSet(image string) *story {
+	d := builders.MakeDeployment("web").Image(image).Obj()
+	rs := &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{
+		Name: image, UID: types.UID(image), OwnerReferences: []metav1.OwnerReference{{Kind: "Deployment", UID: "web"}},
+	}}
+	rs.Spec.Template = d.Spec.Template
+	metav1.SetMetaDataLabel(&rs.Spec.Template.ObjectMeta, appsv1.DefaultDeploymentUniqueLabelKey, image)
+	return s.add(Event{ReplicaSet: rs})
+}
+
+func (s *story) pod(image, name string, available bool) *story {
+	controller := true
+	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
+		Name: name, UID: types.UID(name),
+		OwnerReferences: []metav1.OwnerReference{{Kind: "ReplicaSet", UID: types.UID(image), Controller: &controller}},
+	}}
+	if available {
+		p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
+	}
+	return s.add(Event{Pod: p})
+}
+
+func (s *story) gone(name string) *story {
+	return s.add(Event{Deleted: true, Pod: &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID(name)}}})
+}
+
+// stable is web at v1 with two available pods.
+func stable() *story {
+	return new(story).deployment("v1", 2, false).replicaSet("v1").pod("v1", "a", true).pod("v1", "b", true)
+}
+
+func sluiceOwns(fields string) func(*appsv1.Deployment) {
+	return func(d *appsv1.Deployment) {
+		d.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "sluice", FieldsV1: &metav1.FieldsV1{Raw: []byte(fields)}}}
+	}
+}
+
+func TestJudge(t *testing.T) {
+	tests := map[string]struct {
+		story *story
+		steps string
+		want  []string // rules
+	}{
+		"a held template with the pods of its step is in order": {
+			story: stable().deployment("v2", 2, true).replicaSet("v2").pod("v2", "c", true),
+		},
+		"one pod more than the step allows": {
+			story: stable().deployment("v2", 2, true).replicaSet("v2").pod("v2", "c", true).pod("v2", "d", false),
+			want:  []string{"ungated"},
+		},
+		"the pods of a template that nobody approved replace the stable ones": {
+			story: stable().deployment("v2", 2, false).replicaSet("v2").pod("v2", "c", true).gone("a").pod("v2", "d", true).gone("b"),
+			want:  []string{"ungated"},
+		},
+		"an approved template rolls out": {
+			story: stable().deployment("v2", 2, true).replicaSet("v2").pod("v2", "c", true).mark(Approved).
+				deployment("v2", 2, false).gone("a").pod("v2", "d", true).gone("b"),
+		},
+		"the approval of one version approves no other": {
+			story: stable().deployment("v2", 2, true).mark(Approved).deployment("v3", 2, false).
+				replicaSet("v3").pod("v3", "c", true).pod("v3", "d", true),
+			want: []string{"ungated"},
+		},
+		"the first of two steps is approved": {
+			story: stable().deployment("v2", 2, true).replicaSet("v2").pod("v2", "c", true).mark(Approved).pod("v2", "d", true),
+			steps: "50%, 100%",
+		},
+		"the first of three steps is approved and the third begins": {
+			story: new(story).deployment("v1", 4, false).replicaSet("v1").deployment("v2", 4, true).replicaSet("v2").
+				pod("v2", "a", true).mark(Approved).pod("v2", "b", true).pod("v2", "c", true),
+			steps: "25%, 50%, 100%",
+			want:  []string{"ungated"},
+		},
+		"a timed step ends by itself": {
+			story: stable().deployment("v2", 2, true).replicaSet("v2").pod("v2", "c", true).after(10*time.Second).
+				deployment("v2", 2, true).pod("v2", "d", true),
+			steps: "50%:10s, 100%",
+		},
+		"a timed step ends too early": {
+			story: stable().deployment("v2", 2, true).replicaSet("v2").pod("v2", "c", true).pod("v2", "d", true),
+			steps: "50%:10s, 100%",
+			want:  []string{"ungated"},
+		},
+		"once promoted, the version before needs an approval again": {
+			story: stable().deployment("v2", 2, true).replicaSet("v2").pod("v2", "c", true).mark(Approved).
+				pod("v2", "d", true).deployment("v2", 2, false).gone("a").gone("b").
+				deployment("v1", 2, true).pod("v1", "e", true).pod("v1", "f", true),
+			want: []string{"ungated"},
+		},
+		"an announced exception rolls out": {
+			story: stable().mark(Native).deployment("v2", 2, false).replicaSet("v2").pod("v2", "c", true).pod("v2", "d", true),
+		},
+		"a held template takes a stable pod away": {
+			story: stable().deployment("v2", 2, true).replicaSet("v2").pod("v2", "c", true).gone("a"),
+			want:  []string{"stable"},
+		},
+		"a rollout goes below N - maxUnavailable": {
+			story: stable().deployment("v2", 2, true).mark(Approved).deployment("v2", 2, false).replicaSet("v2").
+				pod("v2", "c", false).gone("a"),
+			want: []string{"availability"},
+		},
+		"the test takes a pod away itself": {
+			story: stable().deployment("v2", 2, true).mark(Disturbed).gone("a"),
+		},
+		"a greater N raises the floor once that many are available": {
+			story: stable().deployment("v1", 3, false).gone("a").pod("v1", "c", true).pod("v1", "d", true).gone("c"),
+			want:  []string{"availability"},
+		},
+		"a canary too many right after N fell": {
+			story: new(story).deployment("v1", 10, false).replicaSet("v1").deployment("v2", 10, true).replicaSet("v2").
+				pod("v2", "a", true).pod("v2", "b", true).deployment("v2", 3, true).gone("b"),
+		},
+		"a canary too many long after N fell": {
+			story: new(story).deployment("v1", 10, false).replicaSet("v1").deployment("v2", 10, true).replicaSet("v2").
+				pod("v2", "a", true).pod("v2", "b", true).deployment("v2", 3, true).after(Settle),
+			want: []string{"ungated"},
+		},
+		"sluice owns its annotation": {
+			story: stable().deployment("v1", 2, false, sluiceOwns(`{"f:metadata":{"f:annotations":{}}}`)),
+		},
+		"sluice owns a field of the spec": {
+			story: stable().deployment("v1", 2, false, sluiceOwns(`{"f:metadata":{},"f:spec":{"f:paused":{}}}`)),
+			want:  []string{"ownership"},
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			var rules []string
+			for _, v := range Judge(test.story.events, test.steps, test.story.now) {
+				rules = append(rules, v.Rule)
+			}
+			require.Equal(t, test.want, slices.Compact(rules), History(test.story.events))
+		})
+	}
+}

@@ -1,0 +1,63 @@
+package watch
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+)
+
+// templateKey names a pod template: equal for a Deployment and its ReplicaSets, which have one more
+// label. It is computed apart from sluice's own hash, so that a fault there shows.
+func templateKey(t corev1.PodTemplateSpec) string {
+	t = *t.DeepCopy()
+	delete(t.Labels, appsv1.DefaultDeploymentUniqueLabelKey)
+	raw, err := json.Marshal(t)
+	if err != nil {
+		panic(fmt.Sprintf("this is a bug: encoding a pod template: %v", err))
+	}
+	sum := sha256.Sum256(raw)
+	return hex.EncodeToString(sum[:4])
+}
+
+// foreignFields lists what managers of sluice's own outside metadata.
+func foreignFields(entries []metav1.ManagedFieldsEntry) []string {
+	var found []string
+	for _, e := range entries {
+		if !strings.Contains(e.Manager, "sluice") || e.FieldsV1 == nil {
+			continue
+		}
+		var fields map[string]json.RawMessage
+		if err := json.Unmarshal(e.FieldsV1.Raw, &fields); err != nil {
+			found = append(found, fmt.Sprintf("managedFields of %s cannot be read: %v", e.Manager, err))
+			continue
+		}
+		for field, below := range fields {
+			if field != "f:metadata" {
+				found = append(found, fmt.Sprintf("manager %s owns %s%s", e.Manager, field, below))
+			}
+		}
+	}
+	return found
+}
+
+func replicas(d *appsv1.Deployment) int32 {
+	if d.Spec.Replicas == nil {
+		return 1
+	}
+	return *d.Spec.Replicas
+}
+
+func resolve(v intstr.IntOrString, n int, roundUp bool) int {
+	resolved, err := intstr.GetScaledValueFromIntOrPercent(&v, n, roundUp)
+	if err != nil {
+		panic(fmt.Sprintf("this is a bug: the API server stored %v: %v", v, err))
+	}
+	return resolved
+}
