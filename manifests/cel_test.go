@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/version"
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/admission/plugin/cel"
 	celconfig "k8s.io/apiserver/pkg/apis/cel"
@@ -57,7 +58,13 @@ var declared = cel.OptionalVariableDeclarations{HasAuthorizer: true}
 // compiler is the API server's own, with the variables of a policy.
 func compiler(t *testing.T, variables []admissionregistrationv1.Variable) *cel.CompositedCompiler {
 	t.Helper()
-	composited, err := cel.NewCompositedCompiler(environment.MustBaseEnvSet(environment.DefaultCompatibilityVersion()))
+	return compilerOf(t, environment.DefaultCompatibilityVersion(), variables)
+}
+
+// compilerOf is the compiler as it was in a version of Kubernetes.
+func compilerOf(t *testing.T, kubernetes *version.Version, variables []admissionregistrationv1.Variable) *cel.CompositedCompiler {
+	t.Helper()
+	composited, err := cel.NewCompositedCompiler(environment.MustBaseEnvSet(kubernetes))
 	require.NoError(t, err)
 	for _, v := range variables {
 		variable := expression{name: v.Name, text: v.Expression, types: []*celgo.Type{celgo.AnyType, celgo.DynType}}

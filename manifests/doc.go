@@ -22,7 +22,7 @@
 //	a label or annotation under sluice.dev/ differs         workloads.sluice.dev  refused
 //	anything else, no release                               none
 //	anything, while a release exists, in any namespace      releases.sluice.dev   refused
-//	/scale to zero                                          scale.sluice.dev      passes
+//	a Deployment's /scale to zero, namespace opted in       scale.sluice.dev      passes
 //
 // The conditions are CEL and run in the API server, where comparing two
 // templates is cheap, also at the largest size that is stored: CEL charges a

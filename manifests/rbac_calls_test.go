@@ -1,0 +1,110 @@
+package manifests_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	rbacv1 "k8s.io/api/rbac/v1"
+)
+
+// call is a place in the product's code that needs a permission.
+type call struct {
+	file string // below the module's root
+	code string // a piece of it
+}
+
+// calls has every permission of sluice's ServiceAccount, by role, resource,
+// name and verb, and one call that needs it.
+var calls = map[string]call{
+	"cluster namespaces get": {"webhook/observe.go", "o.reader.Get(ctx, types.NamespacedName{Name: name}, namespace)"},
+	"cluster configmaps get": {"hashing/live/read.go", "c.Get(ctx, key, &configMap)"},
+	"cluster secrets get":    {"hashing/live/read.go", "c.Get(ctx, key, &secret)"},
+	"cluster pods list":      {"canary/controller/trouble.go", "r.client.List(ctx, pods"},
+
+	"cluster apps/deployments get":   {"canary/controller/observe.go", "r.client.Get(ctx, key, object)"},
+	"cluster apps/deployments list":  {"canary/controller/canaryset.go", `deploymentKind.GroupVersion().WithKind("DeploymentList")`},
+	"cluster apps/deployments watch": {"canary/controller/setup.go", "For(&appsv1.Deployment{}"},
+	"cluster apps/deployments patch": {"canary/controller/apply.go", "r.client.Patch(ctx, target"},
+
+	"cluster apps/replicasets get":    {"canary/controller/canaryset.go", "r.client.Get(ctx, client.ObjectKeyFromObject(want), found)"},
+	"cluster apps/replicasets list":   {"canary/controller/observe.go", `replicaSetKind.GroupVersion().WithKind("ReplicaSetList")`},
+	"cluster apps/replicasets watch":  {"canary/controller/setup.go", "Watches(&appsv1.ReplicaSet{}"},
+	"cluster apps/replicasets create": {"canary/controller/canaryset.go", "r.client.Create(ctx, rs"},
+	"cluster apps/replicasets update": {"canary/controller/handover.go", "r.client.Update(ctx, changed"},
+	"cluster apps/replicasets delete": {"canary/controller/handover.go", `r.deleteExactly(ctx, rs.object, "replica set")`},
+
+	"cluster apps/controllerrevisions get":    {"canary/controller/stable.go", "r.client.Get(ctx, client.ObjectKeyFromObject(want), found)"},
+	"cluster apps/controllerrevisions list":   {"canary/controller/stable.go", "r.client.List(ctx, list"},
+	"cluster apps/controllerrevisions create": {"canary/controller/stable.go", "r.client.Create(ctx, record"},
+	"cluster apps/controllerrevisions delete": {"canary/controller/stable.go", `"controller revision")`},
+
+	// An event that is repeated becomes a series, by a patch.
+	"cluster events.k8s.io/events create": {"canary/controller/setup.go", "mgr.GetEventRecorder("},
+	"cluster events.k8s.io/events patch":  {"canary/controller/setup.go", "mgr.GetEventRecorder("},
+
+	"cluster authorization.k8s.io/subjectaccessreviews create": {"webhook/observe.go", "o.creator.Create(ctx, review)"},
+
+	"cluster admissionregistration.k8s.io/mutatingwebhookconfigurations sluice get":     {"certs/configurations.go", "a.client.Get(ctx, client.ObjectKey{Name: name}, object)"},
+	"cluster admissionregistration.k8s.io/mutatingwebhookconfigurations sluice patch":   {"certs/patch.go", "a.client.Patch(ctx, target"},
+	"cluster admissionregistration.k8s.io/validatingwebhookconfigurations sluice get":   {"certs/configurations.go", "a.client.Get(ctx, client.ObjectKey{Name: name}, object)"},
+	"cluster admissionregistration.k8s.io/validatingwebhookconfigurations sluice patch": {"certs/patch.go", "a.client.Patch(ctx, target"},
+
+	"own secrets create":                  {"certs/own.go", "a.client.Create(ctx, secret"},
+	"own secrets sluice-ca get":           {"certs/own.go", "a.client.Get(ctx, key, secret)"},
+	"own secrets sluice-ca update":        {"certs/own.go", "a.client.Update(ctx, secret"},
+	"own secrets sluice-hash-key get":     {"hashing/live/keyring.go", "k.options.Reader.Get(ctx, k.key(), &secret)"},
+	"own secrets sluice-serving-cert get": {"certs/serving.go", "a.client.Get(ctx, key, secret)"},
+
+	// A lock of client-go gets, creates and updates its Lease.
+	"own coordination.k8s.io/leases create":               {"cmd/sluice/server/leader.go", "resourcelock.LeasesResourceLock"},
+	"own coordination.k8s.io/leases sluice-leader get":    {"cmd/sluice/server/leader.go", "resourcelock.LeasesResourceLock"},
+	"own coordination.k8s.io/leases sluice-leader update": {"cmd/sluice/server/leader.go", "resourcelock.LeasesResourceLock"},
+}
+
+func TestEveryPermissionOfSluiceIsUsedByACall(t *testing.T) {
+	granted := permissions("cluster", typed(t, &rbacv1.ClusterRole{}, "sluice").Rules)
+	granted = append(granted, permissions("own", typed(t, &rbacv1.Role{}, "sluice").Rules)...)
+	named := make([]string, 0, len(calls))
+	for permission := range calls {
+		named = append(named, permission)
+	}
+	require.ElementsMatch(t, named, granted)
+	for permission, needs := range calls {
+		content, err := os.ReadFile(filepath.Join("..", needs.file))
+		require.NoError(t, err)
+		require.Contains(t, string(content), needs.code,
+			"%s: %s does not call this any more: name another call that needs it, or drop it", permission, needs.file)
+	}
+}
+
+// permissions returns one sentence per verb on a resource, as in
+// "own coordination.k8s.io/leases sluice-leader get".
+func permissions(role string, rules []rbacv1.PolicyRule) []string {
+	var all []string
+	for _, rule := range rules {
+		for _, group := range rule.APIGroups {
+			for _, resource := range rule.Resources {
+				on := role + " " + strings.TrimPrefix(group+"/"+resource, "/")
+				all = append(all, verbsOn(on, rule)...)
+			}
+		}
+	}
+	return all
+}
+
+func verbsOn(resource string, rule rbacv1.PolicyRule) []string {
+	names := rule.ResourceNames
+	if len(names) == 0 {
+		names = []string{""}
+	}
+	var all []string
+	for _, name := range names {
+		for _, verb := range rule.Verbs {
+			all = append(all, strings.Join(strings.Fields(resource+" "+name+" "+verb), " "))
+		}
+	}
+	return all
+}
