@@ -1,7 +1,6 @@
 package webhook
 
 import (
-	"context"
 	"net/http"
 	"time"
 )
@@ -21,19 +20,4 @@ func budget(r *http.Request) time.Duration {
 	}
 	timeout = min(timeout, longestTimeout)
 	return timeout - min(max(timeout/10, 100*time.Millisecond), time.Second, timeout/2)
-}
-
-// withBudget bounds the handling of a request. It ends with the client, but not with the server: a
-// server that stops finishes what it has begun.
-func withBudget(r *http.Request, stopping func() bool) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), budget(r))
-	stop := context.AfterFunc(r.Context(), func() {
-		if !stopping() {
-			cancel()
-		}
-	})
-	return ctx, func() {
-		stop()
-		cancel()
-	}
 }

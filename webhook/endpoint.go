@@ -19,7 +19,7 @@ import (
 // answer is a response with what the metrics tell about it.
 type answer struct {
 	admission.Response
-	kind, verdict string
+	kind, verdict, reason string
 }
 
 // ignored answers what is not ours to decide.
@@ -44,9 +44,10 @@ type endpoint struct {
 
 func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s, start := e.server, e.server.deps.Now()
-	ctx, cancel := withBudget(r, s.stopping.Load)
+	limit := budget(r)
+	ctx, cancel := context.WithTimeout(r.Context(), limit)
 	defer cancel()
-	s.prepare(w, start.Add(budget(r)))
+	s.prepare(w, start.Add(limit))
 	body, err := e.answer(ctx, w, r)
 	if err != nil {
 		e.refuse(ctx, w, err)
@@ -108,7 +109,7 @@ func (e *endpoint) decide(ctx context.Context, body []byte) (encoded []byte, err
 	default:
 		return nil, undecided(subject, err)
 	}
-	e.server.metrics.verdicts.WithLabelValues(e.name, answer.kind, answer.verdict).Inc()
+	e.server.metrics.verdicts.WithLabelValues(e.name, answer.kind, answer.verdict, answer.reason).Inc()
 	e.log(ctx, req, answer)
 	return encoded, nil
 }

@@ -80,7 +80,7 @@ func newRandom(seed int64) *random {
 		},
 		func(v *metav1.Time, c randfill.Continue) { *v = metav1.Unix(int64(c.Intn(1<<31)), 0) },
 		func(v *metav1.MicroTime, c randfill.Continue) { *v = metav1.MicroTime{} },
-		func(v *metav1.FieldsV1, c randfill.Continue) { v.Raw = []byte(`{"f:spec":{"f:paused":{}}}`) },
+		func(v *metav1.FieldsV1, c randfill.Continue) { v.SetRawBytes([]byte(`{"f:spec":{"f:paused":{}}}`)) },
 		func(v *runtime.RawExtension, c randfill.Continue) { *v = runtime.RawExtension{} },
 		func(v *corev1.ConfigMapKeySelector, c randfill.Continue) { v.Name, v.Key = "web", "LEVEL" },
 		func(v *corev1.SecretKeySelector, c randfill.Continue) { v.Name, v.Key = "web", "password" },
@@ -101,6 +101,11 @@ func (r *random) review(t testing.TB) admissionv1.AdmissionReview {
 	case 2: // sluice's keys and fields only
 		object = old.DeepCopy()
 		r.drive(object)
+	}
+	// An approval of the present step is stored with its annotation or not at all, and sluice takes older
+	// annotations off when a release starts.
+	if release, err := canary.DecodeRelease(old.Annotations); err == nil && release != nil && old.Annotations[canary.ApproveAnnotation] == release.ApproveValue() {
+		delete(old.Annotations, canary.ApproveAnnotation)
 	}
 	review := updateReview(t, old, object)
 	review.Request.UserInfo.Username = pick(r, "alice", "bob", "root", DefaultUser)
@@ -139,17 +144,26 @@ func (r *random) drive(d *appsv1.Deployment) {
 	if release.Surge > 0 {
 		release.Held.MaxSurge = json.RawMessage(pick(r, "1", `"25%"`))
 	}
-	for key, values := range map[string][]string{
-		canary.ReleaseAnnotation: {release.Encode(), release.Encode(), "{", `{"id":0}`}, canary.ApproveAnnotation: {"4/1", "4/2", "9/9"},
-		canary.AbortAnnotation: {"4", "9"}, canary.RetryAnnotation: {"4", "9"}, canary.StepsAnnotation: {"50%", "1%, 100%/3:5m", "no"},
-		canary.CanaryAnnotation: {"enabled", "disabled"}, canary.ConfigAnnotation: {"ignore", "hash"},
+	for _, annotation := range []struct {
+		key    string
+		chance int
+		values []string
+	}{
+		{canary.ReleaseAnnotation, 2, []string{release.Encode(), release.Encode(), "{", `{"id":0}`}},
+		{canary.ApproveAnnotation, 6, []string{"4/1", "4/2", "9/9"}},
+		{canary.AbortAnnotation, 6, []string{"4", "9"}},
+		{canary.RetryAnnotation, 6, []string{"4", "9"}},
+		{canary.StepsAnnotation, 6, []string{"50%", "1%, 100%/3:5m", "no"}},
+		{canary.CanaryAnnotation, 12, []string{"enabled", "disabled"}},
+		{canary.ConfigAnnotation, 6, []string{"ignore", "hash"}},
 	} {
-		if chance := 8; r.Intn(chance) == 0 || (key == canary.ReleaseAnnotation && r.Intn(2) == 0) {
-			if d.Annotations == nil {
-				d.Annotations = map[string]string{}
-			}
-			d.Annotations[key] = pick(r, values...)
+		if r.Intn(annotation.chance) > 0 {
+			continue
 		}
+		if d.Annotations == nil {
+			d.Annotations = map[string]string{}
+		}
+		d.Annotations[annotation.key] = pick(r, annotation.values...)
 	}
 	if r.Intn(3) == 0 {
 		if d.Labels == nil {

@@ -94,10 +94,11 @@ func (c cluster) server(t testing.TB) *Server {
 	}
 	s, err := New(opts, deps)
 	require.NoError(t, err)
+	t.Cleanup(func() { _ = s.Close() })
 	return s
 }
 
-// review sends a body to a path of the server, as the API server does.
+// post sends a body to a path of the server, as the API server does.
 func post(s *Server, path string, body []byte) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(http.MethodPost, path+"?timeout=5s", bytes.NewReader(body))
 	r.Header.Set("Content-Type", "application/json")

@@ -80,7 +80,7 @@ func TestHostileBodies(t *testing.T) {
 		"no object":             {strings.Replace(good, object, "null", 1), nil, 400, "the request (UPDATE of deployments) has no object"},
 		"an object that is one": {strings.Replace(good, object, "1", 1), nil, 400, "the request's object is not a Deployment: decoding the workload: json: cannot unmarshal number into Go value of type canary.Workload"},
 		"no template":           {strings.Replace(good, object, `{"spec":{}}`, 1), nil, 400, "the request's object is not a Deployment: decoding the workload: spec.template is missing or not an object"},
-		"no old object": {strings.Replace(good[:strings.Index(good, `,"oldObject":`)], "", "", 0) + `,"dryRun":false}}`, nil, 400,
+		"no old object": {good[:strings.Index(good, `,"oldObject":`)] + `,"dryRun":false}}`, nil, 400,
 			"the request (UPDATE of deployments) has no oldObject"},
 		"the kind of something else":      {strings.ReplaceAll(good, `"kind":"Deployment"`, `"kind":"Pod"`), nil, 400, "the request is for deployments but its kind is apps/v1, Kind=Pod"},
 		"the group of something else":     {replaced(`"kind":{"group":"apps"`, `"kind":{"group":"extensions"`), nil, 400, "the request is for deployments but its kind is extensions/v1, Kind=Deployment"},

@@ -25,7 +25,7 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 	}
 	m := &metrics{
-		verdicts: counter("sluice_admission_verdicts_total", "Reviews that were answered.", "webhook", "kind", "verdict"),
+		verdicts: counter("sluice_admission_verdicts_total", "Reviews that were answered.", "webhook", "kind", "verdict", "reason"),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "sluice_admission_duration_seconds",
 			Help:    "Time from the arrival of a review to its answer, refused ones left out.",

@@ -62,14 +62,14 @@ func patched(req *request, review canary.Review, decision canary.Decision) (answ
 }
 
 func allowed(kind string, decision canary.Decision) answer {
-	a := answer{Response: admission.Allowed(""), kind: kind, verdict: string(decision.Verdict)}
+	a := answer{Response: admission.Allowed(""), kind: kind, verdict: string(decision.Verdict), reason: string(decision.Reason)}
 	a.Warnings = decision.Warnings
 	a.AuditAnnotations = map[string]string{"verdict": a.verdict}
 	return a
 }
 
 func denied(kind string, decision canary.Decision) answer {
-	a := answer{Response: admission.Denied(decision.Message), kind: kind, verdict: string(decision.Verdict)}
+	a := answer{Response: admission.Denied(decision.Message), kind: kind, verdict: string(decision.Verdict), reason: string(decision.Reason)}
 	a.Warnings = decision.Warnings
 	a.AuditAnnotations = map[string]string{"verdict": a.verdict, "reason": decision.Message}
 	return a

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"strconv"
 	"time"
 )
 
@@ -43,13 +42,16 @@ func (s *Server) answers(ctx context.Context) error {
 	if !s.serving.Load() {
 		return errors.New("the webhook server has not started yet")
 	}
-	host := s.opts.Host
+	host, port, err := net.SplitHostPort(s.Address())
+	if err != nil {
+		return err
+	}
 	if ip := net.ParseIP(host); host == "" || (ip != nil && ip.IsUnspecified()) {
 		host = "localhost"
 	}
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	socket, err := (&net.Dialer{}).DialContext(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(s.opts.Port)))
+	socket, err := (&net.Dialer{}).DialContext(ctx, "tcp", net.JoinHostPort(host, port))
 	if err != nil {
 		return fmt.Errorf("the webhook server does not answer: %w", err)
 	}

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"net"
 	"net/http/httptest"
+	"strconv"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
 	"sluice.dev/sluice/hashing"
@@ -61,11 +63,14 @@ func TestNotReadyWithoutHashKeys(t *testing.T) {
 
 func TestAPortInUseIsSaidWithTheWayOut(t *testing.T) {
 	s := cluster{}.server(t)
-	listener, err := net.Listen("tcp", s.Address())
+	_, port, err := net.SplitHostPort(s.Address())
 	require.NoError(t, err)
-	defer listener.Close()
-	require.ErrorContains(t, s.Start(t.Context()),
-		"serving webhooks on "+s.Address()+": the port is in use: stop what listens there or choose another port")
+	opts, deps := s.opts, s.deps
+	opts.Port, err = strconv.Atoi(port)
+	require.NoError(t, err)
+	deps.Metrics = prometheus.NewRegistry()
+	_, err = New(opts, deps)
+	require.ErrorContains(t, err, "serving webhooks on "+s.Address()+": the port is in use: stop what listens there or choose another port")
 }
 
 func TestAClientCAThatCannotBeReadIsSaid(t *testing.T) {

@@ -44,7 +44,7 @@ func (h *scales) validate(ctx context.Context, req *request) (answer, error) {
 	case release == nil:
 		return allowed("Scale", unchanged), nil
 	}
-	return denied("Scale", canary.Decision{Verdict: canary.Denied, Message: canary.ScaleToZeroMessage(req.Namespace, req.Name, release)}), nil
+	return denied("Scale", canary.Decision{Verdict: canary.Denied, Reason: canary.ScaleToZero, Message: canary.ScaleToZeroMessage(req.Namespace, req.Name, release)}), nil
 }
 
 // release returns the release of the Deployment, nil where it has none or does not exist.
@@ -54,7 +54,7 @@ func (h *scales) release(ctx context.Context, req *request) (*canary.Release, er
 	if client.IgnoreNotFound(err) != nil {
 		return nil, fmt.Errorf("reading Deployment %s/%s: %w", req.Namespace, req.Name, err)
 	}
-	if err != nil || parent.Labels[canary.ActiveLabel] != "true" {
+	if parent.Labels[canary.ActiveLabel] != "true" { // also where it was not found
 		return nil, nil
 	}
 	return canary.DecodeRelease(parent.Annotations)

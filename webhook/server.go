@@ -3,18 +3,18 @@ package webhook
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
+	stdlog "log"
 	"net"
-	"os"
+	"net/http"
 	"strconv"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/webhook"
 )
@@ -69,51 +69,50 @@ func (d Deps) validate() error {
 	return errors.Join(faults...)
 }
 
-// Server is the admission server: controller-runtime's, with limits, readiness and a shutdown that
-// loses no request. A manager runs it in every replica, whoever leads, and stops it last.
+// Server is the admission server. Paths and their metrics are controller-runtime's; serving is not,
+// since that ends the handshakes that are under way when it has to stop. A manager runs it in every
+// replica, whoever leads.
 type Server struct {
 	webhook.Server
-	opts    Options
-	deps    Deps
-	metrics *metrics
-	limits  limits
+	opts     Options
+	deps     Deps
+	metrics  *metrics
+	limits   limits
+	listener net.Listener
+	tls      *tls.Config
 
 	serving  atomic.Bool // Start has begun
 	draining atomic.Bool // on the way out, still serving
-	stopping atomic.Bool // the listener closes
 	keyed    atomic.Bool // the hash keys are loaded
 }
 
-// New makes a server, with every fault of its options at once.
+const (
+	headerTimeout = 10 * time.Second // for the handshake and for the headers
+	idleTimeout   = 90 * time.Second // as long as the API server keeps a connection
+	maxHeader     = 64 << 10
+	// stopTimeout is longer than any request that the shipped configurations make.
+	stopTimeout = 15 * time.Second
+)
+
+// New makes a server and opens its port. Every fault of its options is said at once.
 func New(opts Options, deps Deps) (*Server, error) {
 	if err := errors.Join(opts.Validate(), deps.validate()); err != nil {
 		return nil, err
 	}
-	clientCAs, err := loadClientCA(opts.ClientCA)
-	if err != nil {
+	s := &Server{
+		Server: webhook.NewServer(webhook.Options{}), opts: opts, deps: deps,
+		limits: limits{requests: opts.MaxRequests, bytes: opts.MaxBytes},
+	}
+	var err error
+	if s.tls, err = tlsConfig(opts, deps.Certificates); err != nil {
 		return nil, err
 	}
-	if opts.Port == 0 {
-		if opts.Port, err = freePort(opts.Host); err != nil {
-			return nil, err
-		}
-	}
-	s := &Server{opts: opts, deps: deps, limits: limits{requests: opts.MaxRequests, bytes: opts.MaxBytes}}
 	if s.metrics, err = newMetrics(deps.Metrics); err != nil {
 		return nil, fmt.Errorf("registering metrics of the webhook: %w", err)
 	}
-	s.Server = webhook.NewServer(webhook.Options{
-		Host: opts.Host, Port: opts.Port,
-		TLSOpts: []func(*tls.Config){func(config *tls.Config) {
-			config.MinVersion = tls.VersionTLS12
-			config.NextProtos = []string{"h2", "http/1.1"}
-			config.GetCertificate = deps.Certificates.GetCertificate
-			if clientCAs != nil {
-				// Whoever has none is refused in HTTP, with a reason; so readiness can still look.
-				config.ClientCAs, config.ClientAuth = clientCAs, tls.VerifyClientCertIfGiven
-			}
-		}},
-	})
+	if s.listener, err = listen(net.JoinHostPort(opts.Host, strconv.Itoa(opts.Port))); err != nil {
+		return nil, err
+	}
 	s.register()
 	return s, nil
 }
@@ -133,49 +132,61 @@ func (s *Server) register() {
 
 // Address is where the server listens, as host:port.
 func (s *Server) Address() string {
-	return net.JoinHostPort(s.opts.Host, strconv.Itoa(s.opts.Port))
+	_, port, err := net.SplitHostPort(s.listener.Addr().String())
+	if err != nil {
+		port = strconv.Itoa(s.opts.Port) // a listener of another network than TCP has none
+	}
+	return net.JoinHostPort(s.opts.Host, port)
 }
 
-// Start serves until ctx ends and then as package documentation says. It returns when the last request
-// is answered.
+// Close gives up the port of a server that is not going to be started.
+func (s *Server) Close() error { return s.listener.Close() }
+
+// Start serves until ctx ends and then as the package documentation says. It returns when the last
+// request is answered, or 15 s after the listener closed.
 func (s *Server) Start(ctx context.Context) error {
-	inner, stop := context.WithCancel(context.WithoutCancel(ctx))
-	defer stop()
+	base := context.WithoutCancel(ctx) // what has begun is finished
+	var open connections
+	server := &http.Server{
+		Handler: s.WebhookMux(), TLSConfig: s.tls, ConnState: open.track,
+		ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		BaseContext: func(net.Listener) context.Context { return base },
+		ErrorLog:    stdlog.New(connectionLog{log.FromContext(ctx)}, "", 0),
+	}
 	go s.loadKeys(ctx)
-	done := make(chan struct{})
-	defer close(done)
-	go func() {
-		select {
-		case <-ctx.Done():
-			s.drain(ctx, done)
-			stop()
-		case <-done:
-		}
-	}()
+	ended := make(chan error, 1) // room for the one that nobody waits for
+	go func() { ended <- server.ServeTLS(s.listener, "", "") }()
 	s.serving.Store(true)
-	err := s.Server.Start(inner)
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("serving webhooks on %s: the port is in use: stop what listens there or choose another port: %w", s.Address(), err)
-	case errors.Is(err, syscall.EACCES):
-		return fmt.Errorf("serving webhooks on %s: the port is not permitted: choose one above 1023: %w", s.Address(), err)
-	case err != nil:
+	select {
+	case err := <-ended:
 		return fmt.Errorf("serving webhooks on %s: %w", s.Address(), err)
+	case <-ctx.Done():
+		s.drain(base)
+	}
+	_ = s.listener.Close() // ends ServeTLS with an error that says so, and no connection
+	limited, cancel := context.WithTimeout(base, stopTimeout)
+	defer cancel()
+	// Shutdown drops requests that it meets half read, so it comes when there are none any more.
+	select {
+	case <-open.settled():
+	case <-limited.Done():
+	}
+	if err := server.Shutdown(limited); err != nil {
+		return fmt.Errorf("stopping the webhook server: %w", errors.Join(err, server.Close()))
 	}
 	return nil
 }
 
 // drain waits until endpoints and load balancers have let go of this replica.
-func (s *Server) drain(ctx context.Context, done <-chan struct{}) {
+func (s *Server) drain(ctx context.Context) {
 	s.draining.Store(true)
 	log.FromContext(ctx).V(1).Info("draining the webhook server", "delay", s.opts.ShutdownDelay.String())
-	delay := time.NewTimer(s.opts.ShutdownDelay)
-	defer delay.Stop()
-	select {
-	case <-delay.C:
-	case <-done:
-	}
-	s.stopping.Store(true)
+	<-time.After(s.opts.ShutdownDelay)
+}
+
+// StartedChecker is nil for as long as the server answers.
+func (s *Server) StartedChecker() healthz.Checker {
+	return func(r *http.Request) error { return s.answers(r.Context()) }
 }
 
 // loadKeys makes sure that the hash keys are there, and tries again until they are.
@@ -197,34 +208,4 @@ func (s *Server) loadKeys(ctx context.Context) {
 		case <-time.After(retry):
 		}
 	}
-}
-
-func loadClientCA(file string) (*x509.CertPool, error) {
-	if file == "" {
-		return nil, nil
-	}
-	raw, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("reading the client CA: %w", err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(raw) {
-		return nil, fmt.Errorf("reading the client CA: %s holds no certificate in PEM", file)
-	}
-	return pool, nil
-}
-
-// freePort returns a port that nobody listens on. Somebody else may take it before Start does, which
-// then says so.
-func freePort(host string) (int, error) {
-	listener, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
-	if err != nil {
-		return 0, fmt.Errorf("looking for a free port: %w", err)
-	}
-	defer listener.Close()
-	_, port, err := net.SplitHostPort(listener.Addr().String())
-	if err != nil {
-		return 0, fmt.Errorf("looking for a free port: %w", err)
-	}
-	return strconv.Atoi(port)
 }
