@@ -20,12 +20,18 @@ func abort(o Observed) Move {
 // revert ends a release whose stable template is back in the spec.
 func revert(o Observed) Move {
 	if !o.Release.Holds() {
+		if move := deleteUnowned(o); move != nil {
+			return *move
+		}
 		return finish(o)
 	}
 	for i := range o.ReplicaSets {
 		rs := &o.ReplicaSets[i]
-		if rs.ReleaseID == 0 {
+		switch {
+		case rs.ReleaseID == 0:
 			continue
+		case rs.Owned && o.isStable(rs): // it was promoted before it was superseded
+			return Move{Write: &Write{Unmark: rs}}
 		}
 		if move := drain(o, rs); move != nil {
 			return *move
@@ -36,6 +42,21 @@ func revert(o Observed) Move {
 		return Move{Write: &Write{ForgetStable: true}}
 	}
 	return Move{Write: &Write{EndRelease: true}, Event: ended(o.Release)}
+}
+
+// deleteUnowned takes away what stood beside the native rollout of a version that is rolled back.
+func deleteUnowned(o Observed) *Move {
+	for i := range o.ReplicaSets {
+		rs := &o.ReplicaSets[i]
+		if rs.ReleaseID == 0 || rs.Owned || rs.Labelled {
+			continue
+		}
+		if move := drain(o, rs); move != nil {
+			return move
+		}
+		return &Move{Write: &Write{DeleteReplicaSet: rs}}
+	}
+	return nil
 }
 
 // clearOthers takes away the canaries of earlier releases.
@@ -67,12 +88,12 @@ func unpin(o Observed) *Move {
 }
 
 // drain takes a canary ReplicaSet down to no pods: it is taken back from the Deployment first, and
-// keeps its pods until the stable ones that an adoption may have replaced are back.
+// keeps serving while the Deployment's own pods are too few, as after an adoption that had replaced them.
 func drain(o Observed, rs *ReplicaSet) *Move {
 	if move := takeBack(rs); move != nil {
 		return move
 	}
-	if o.Release.Surge > 0 && rs.AvailableReplicas > 0 && o.ownedAvailable() < o.Deployment.Replicas-o.Deployment.MaxUnavailable {
+	if rs.AvailableReplicas > 0 && o.ownedAvailable() < o.Deployment.Replicas-o.Deployment.MaxUnavailable {
 		return &Move{}
 	}
 	if move := resize(o, rs, 0); move != nil {
@@ -98,45 +119,51 @@ func takeBack(rs *ReplicaSet) *Move {
 }
 
 // restoreStable brings the stable version back where it went while it was held: its ReplicaSet was
-// deleted, or N was 0 for a while and the deployment controller then woke the newest ReplicaSet
-// instead. No canary is made meanwhile.
+// deleted, or N was 0 for a while, or a canary of full size was adopted and taken back: the deployment
+// controller then wakes the newest ReplicaSet instead. Whatever serves meanwhile stays until the stable
+// pods are whole; maxSurge is pinned to N so that the paused deployment controller leaves both alone.
 func restoreStable(o Observed) *Move {
 	r, d := o.Release, o.Deployment
-	if !r.Holds() || r.Stage == Adopting || r.Surge > 0 || d.Replicas == 0 || !o.StableRecorded {
+	if !r.Holds() || r.Stage == Adopting || d.Replicas == 0 || !o.StableRecorded || o.adopting() || o.hasOwn(o.canary()) {
 		return nil
-	}
-	if o.hasOwn(o.canary()) {
-		return nil // it runs the template that is held, approved before: the deployment controller may prefer it
 	}
 	stable := o.stable()
 	switch {
 	case !r.Restoring && stable != nil && stable.Replicas > 0:
 		return nil
 	case !r.Restoring:
-		return setRestoring(o, true)
+		return startRestoring(o)
+	case d.ObservedGeneration < d.Generation:
+		return &Move{} // the deployment controller does not know the pinned maxSurge yet
 	case stable == nil:
 		return &Move{Write: &Write{RestoreStable: &d.Replicas}}
-	case stable.Replicas == 0:
+	case stable.Replicas < d.Replicas:
 		return scale(stable, d.Replicas)
-	case stable.AvailableReplicas == 0:
-		return &Move{} // the others serve meanwhile; the stable pods' progress wakes us
+	case !stable.Settled():
+		return &Move{} // the stable pods' progress wakes us
 	}
 	for i := range o.ReplicaSets {
 		if rs := &o.ReplicaSets[i]; rs.Owned && rs.UID != stable.UID && rs.Replicas > 0 {
 			return scale(rs, 0)
 		}
 	}
-	return setRestoring(o, false)
+	return endRestoring(o)
 }
 
-func setRestoring(o Observed, restoring bool) *Move {
+func startRestoring(o Observed) *Move {
 	next := o.Release.clone()
-	next.Restoring = restoring
-	move := &Move{Write: &Write{SetRelease: next}}
-	if restoring {
-		move.Event = restored(next)
+	next.Restoring, next.Surge = true, max(next.Surge, o.Deployment.Replicas)
+	return &Move{Write: &Write{SetRelease: next}, Event: restored(next)}
+}
+
+// endRestoring leaves a pinned maxSurge to the phases that take a canary away.
+func endRestoring(o Observed) *Move {
+	next := o.Release.clone()
+	next.Restoring = false
+	if next.Phase == Waiting {
+		next.Surge = 0
 	}
-	return move
+	return &Move{Write: &Write{SetRelease: next}}
 }
 
 // scale changes the number of pods of a ReplicaSet that is the Deployment's own.

@@ -3,6 +3,7 @@ package canary
 import (
 	"bytes"
 	"fmt"
+	"strconv"
 )
 
 // change is what one update does, as far as its two objects tell.
@@ -76,17 +77,28 @@ func Decide(r Review, w World) (Decision, error) {
 }
 
 // untouchable: an object that is being deleted, or a write that the API server will answer with 409
-// since it names an older resourceVersion.
+// since it names another resourceVersion.
 func untouchable(r Review) bool {
-	version := r.New.Metadata.ResourceVersion
-	return r.Old.Metadata.DeletionTimestamp != "" ||
-		(version != "" && version != r.Old.Metadata.ResourceVersion)
+	return r.Old.Metadata.DeletionTimestamp != "" || conflicts(r.Old, r.New)
+}
+
+// conflicts compares resourceVersions as the API server does, as numbers: "010" is 10, and 0 stands for
+// any version. Source: k8s.io/apiserver pkg/storage/api_object_versioner.go, pkg/registry/generic/registry/store.go.
+func conflicts(old, new *Workload) bool {
+	sent, err := strconv.ParseUint(new.Metadata.ResourceVersion, 10, 64)
+	if err != nil || sent == 0 {
+		return false
+	}
+	stored, err := strconv.ParseUint(old.Metadata.ResourceVersion, 10, 64)
+	return err == nil && sent != stored
 }
 
 func classify(r Review) (change, error) {
 	c := change{Review: r}
-	if r.Kind == Deployment {
-		// A state that cannot be read was not written by sluice; it counts as none and is removed.
+	if r.Kind == Deployment && r.Old.Metadata.Labels[ActiveLabel] == "true" {
+		// Admission sets that label together with the state, and in every namespace takes it off what comes
+		// without one: a state without it was planted where sluice did not stand. One that cannot be read was
+		// not written by sluice either. Both count as none and are removed.
 		c.release, _ = DecodeRelease(r.Old.Metadata.Annotations)
 	}
 	if bytes.Equal(r.Old.Spec.Template, r.New.Spec.Template) {
@@ -143,7 +155,7 @@ func (c change) guard(w World) (Reason, string) {
 	if c.release == nil {
 		return "", ""
 	}
-	if c.New.Spec.Strategy.Type != c.Old.Spec.Strategy.Type {
+	if c.New.Spec.Strategy.Type != c.Old.Spec.Strategy.Type && !c.reverts() {
 		return StrategyChange, c.strategyMessage()
 	}
 	if c.New.Replicas() == 0 && c.Old.Replicas() != 0 {
@@ -199,8 +211,8 @@ func undo(want *Want, carried *Release, w *Workload) {
 	}
 }
 
-func (s Settings) digest(w World) string {
-	if s.IgnoreConfig {
+func (p Policy) digest(w World) string {
+	if p.IgnoreConfig {
 		return ""
 	}
 	return w.Digest

@@ -42,6 +42,17 @@ func (o Observed) hasOwn(canary *ReplicaSet) bool {
 	return false
 }
 
+// adopting tells whether a canary is the Deployment's own or about to be: it is taken back first.
+func (o Observed) adopting() bool {
+	for i := range o.ReplicaSets {
+		rs := &o.ReplicaSets[i]
+		if rs.ReleaseID != 0 && (rs.Owned || rs.Labelled) && !o.isStable(rs) {
+			return true
+		}
+	}
+	return false
+}
+
 // ownedAvailable counts the available pods of the Deployment's own ReplicaSets.
 func (o Observed) ownedAvailable() int32 {
 	var available int32

@@ -118,14 +118,14 @@ func (c change) tooLateMessage() string {
 }
 
 func (c change) strategyMessage() string {
-	return fmt.Sprintf("the strategy of %s cannot change while release %d is under way: approve it (%s) or apply the old version first",
+	return fmt.Sprintf("the strategy of %s cannot change while release %d is under way: apply the old version first, or let it be promoted (\"%s\" once it is Waiting)",
 		c.subject(), c.release.ID, c.kubectl("rollout resume"))
 }
 
 // ScaleToZeroMessage says why a workload with a release may not be scaled to 0, and the way out.
 func ScaleToZeroMessage(namespace, name string, r *Release) string {
 	return fmt.Sprintf("deployment/%s cannot be scaled to 0 while release %d is under way, since the wrong version would come back: "+
-		"end it first by approving it (kubectl rollout resume deployment/%s -n %s) or by applying the old version", name, r.ID, name, namespace)
+		"apply the old version first, or let it be promoted (\"kubectl rollout resume deployment/%s -n %s\" once it is Waiting)", name, r.ID, name, namespace)
 }
 
 func overriddenWarning(s Settings) []string {

@@ -22,7 +22,7 @@ func (c change) start(w World) (Decision, error) {
 		return Decision{}, err
 	}
 	next := c.newRelease(s, Revision{Hash: c.oldHash, Digest: old}, digest)
-	next.Held.Paused = c.startsPaused(next.ID)
+	next.Held.Paused = c.startsPaused()
 	if next.Held.Paused {
 		next.Step = 0
 	}
@@ -31,9 +31,9 @@ func (c change) start(w World) (Decision, error) {
 
 // startsPaused tells whether the user's own pause is in force when a release starts. Once admission
 // has set the field itself (a second invocation), its state says what the user had sent.
-func (c change) startsPaused(id int64) bool {
-	if incoming, _ := DecodeRelease(c.New.Metadata.Annotations); incoming != nil && incoming.ID == id {
-		return incoming.Held.Paused
+func (c change) startsPaused() bool {
+	if first := c.firstInvocation(); first != nil {
+		return first.Held.Paused
 	}
 	return c.New.Spec.Paused
 }
@@ -99,6 +99,9 @@ func (c change) supersede(w World) (Decision, error) {
 		next.Phase, next.Stage, next.Sequence, next.Surge = Promoting, Finishing, SequenceC, 0
 		next.Reason = nativeBecause[Disabled]
 		d := c.with(Native, next)
+		if c.release.Step == 0 {
+			d.Want.Paused = &next.Held.Paused // the user's own pause was there before
+		}
 		d.Want.Digest = &next.Canary.Digest
 		d.Reason = Disabled
 		d.Warnings = append(overriddenWarning(s), c.nativeWarning(Disabled))

@@ -54,7 +54,7 @@ func (r *Release) at(now time.Time) *Release {
 // to returns a copy in another phase that begins now.
 func (r *Release) to(phase Phase, now time.Time, reason string) *Release {
 	next := r.at(now)
-	next.Phase, next.Stage, next.Reason = phase, "", reason
+	next.Phase, next.Stage, next.Reason, next.Late = phase, "", reason, false
 	return next
 }
 
@@ -77,6 +77,11 @@ func progress(o Observed, now time.Time) Move {
 		return settle(o, now)
 	}
 	canary := o.canary()
+	if (canary == nil || canary.Replicas != o.size()) && !r.Late && r.overdue(now) {
+		next := r.at(now)
+		next.Late = true
+		return Move{Write: &Write{SetRelease: next}}
+	}
 	switch {
 	case canary == nil && o.Blocked == "":
 		return createCanary(o)
@@ -124,6 +129,11 @@ func createCanary(o Observed) Move {
 		MinReadySeconds: o.Deployment.MinReadySeconds,
 		Marks:           o.marks(),
 	}}}
+}
+
+// overdue tells whether the step's deadline is over.
+func (r *Release) overdue(now time.Time) bool {
+	return !now.Before(r.Since.Add(time.Duration(r.Policy.Deadline)))
 }
 
 // await looks again at the deadline, and aborts once it is over.

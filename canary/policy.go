@@ -30,6 +30,8 @@ type Policy struct {
 	// Deadline is how long a step's pods may take to become available.
 	Deadline Duration `json:"deadline"`
 	FourEyes bool     `json:"fourEyes,omitempty"`
+	// IgnoreConfig: no digest is kept in the template.
+	IgnoreConfig bool `json:"ignoreConfig,omitempty"`
 }
 
 // Settings is a workload's whole policy: what governs its releases and whether it has any.
@@ -37,8 +39,6 @@ type Settings struct {
 	Policy
 	// Disabled: changes roll out natively.
 	Disabled bool
-	// IgnoreConfig: no digest is kept in the template.
-	IgnoreConfig bool
 	// Overridden names the workload's annotations that count for nothing since the Namespace denies
 	// overrides.
 	Overridden []string
@@ -92,10 +92,9 @@ func settings(namespace map[string]string, w *Workload) (Settings, error) {
 		return Settings{}, err
 	}
 	s := Settings{
-		Policy:       Policy{Steps: defaultSteps, Deadline: defaultDeadlineOf(w), FourEyes: value(ApprovalAnnotation) == fourEyes},
-		Disabled:     value(CanaryAnnotation) == disabled,
-		IgnoreConfig: value(ConfigAnnotation) == configNo,
-		Overridden:   overridden,
+		Policy:     Policy{Steps: defaultSteps, Deadline: defaultDeadlineOf(w), FourEyes: value(ApprovalAnnotation) == fourEyes, IgnoreConfig: value(ConfigAnnotation) == configNo},
+		Disabled:   value(CanaryAnnotation) == disabled,
+		Overridden: overridden,
 	}
 	if v := value(StepsAnnotation); v != "" {
 		s.Steps = v

@@ -41,6 +41,8 @@ func adopt(o Observed, canary *ReplicaSet, now time.Time) Move {
 		return Move{} // the deployment controller does not know the pinned maxSurge yet; its status write wakes us
 	case !canary.Settled():
 		return await(o, canary, now)
+	case now.Sub(*r.Since) > AdoptionTimeout/2:
+		return Move{Write: &Write{SetRelease: r.at(now)}} // so that the adoption has its time whole
 	case !adoptable(o, canary) || d.MaxSurge != canary.Replicas || r.Surge != canary.Replicas:
 		return Move{Write: &Write{SetRelease: r.falling(now)}}
 	}

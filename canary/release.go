@@ -68,6 +68,9 @@ type Release struct {
 	// Settled is set by the controller one settle time after the hold of a workload that uses config:
 	// in that write admission reads the config once more.
 	Settled bool `json:"settled,omitempty"`
+	// Late is set where the controller came back after a step's deadline before it had asked for the
+	// step's pods: they get the whole deadline once more.
+	Late bool `json:"late,omitempty"`
 	// Restoring is set while the controller brings back a stable ReplicaSet that went to 0 pods.
 	Restoring bool `json:"restoring,omitempty"`
 	// Lifted is set once the workload was found not paused although it is held.
@@ -94,6 +97,9 @@ type Approval struct {
 // Held is what the user wants in the fields that sluice sets during a release.
 type Held struct {
 	Paused bool `json:"paused,omitempty"`
+	// Stated is the generation that the write makes in which a field manager stated `paused` for the first
+	// time: a second invocation for the same write, which finds the field set by sluice, reads Paused.
+	Stated int64 `json:"stated,omitempty"`
 	// MaxSurge is set only while Surge is.
 	MaxSurge json.RawMessage `json:"maxSurge,omitempty"`
 }

@@ -25,9 +25,12 @@ func (c change) advance(w World) (Decision, error) {
 		next.Held.MaxSurge = c.Old.Spec.Strategy.MaxSurge()
 	}
 	d, err := c.carry(Advanced, next)
+	if next.Phase == Reverting && c.release.Phase != Reverting {
+		d.Want.Digest = &next.Stable.Digest // applied past admission, which would have set it
+	}
 	if c.settles() {
-		next.Canary.Digest = w.Digest
-		d.Want = withDigest(c.with(Advanced, next).Want, w.Digest)
+		next.Canary.Digest = c.release.Policy.digest(w)
+		d.Want = withDigest(c.with(Advanced, next).Want, next.Canary.Digest)
 	}
 	return d, err
 }
@@ -59,9 +62,11 @@ func (c change) with(verdict Verdict, next *Release) Decision {
 // paused returns the value of spec.paused after the request, nil where it is the user's.
 func (c change) paused(next *Release) *bool {
 	yes, no := true, false
-	switch {
+	switch first := c.firstInvocation(); {
 	case next.Holds():
 		return &yes
+	case first != nil && (c.release == nil || !c.release.Holds()):
+		return &first.Held.Paused // held in the first invocation; another webhook undid the reason since
 	case next != nil && (c.release.Holds() || c.release.ID != next.ID):
 		return &no
 	case next == nil && c.release.Holds():

@@ -21,13 +21,16 @@ func (c change) resumes() bool {
 // admission is called a second time for the same request, the fields are already set and the state
 // that it wrote says what the user had sent; a user who forges that part only changes their own wish.
 func (c change) wishes() Held {
-	held := c.release.Held
+	held, now := c.release.Held, c.Old.Metadata.Generation+1
 	incoming, _ := DecodeRelease(c.New.Metadata.Annotations)
 	switch {
-	case incoming != nil && incoming.ID == c.Old.Metadata.Generation+1:
+	case incoming != nil && (incoming.ID == now || incoming.Held.Stated == now):
 		return incoming.Held
 	case incoming != nil && incoming.ID == c.release.ID:
 		held = incoming.Held
+	}
+	if pausedOwners(c.New) > pausedOwners(c.Old) {
+		held.Stated = now
 	}
 	// A write without our annotation and our label comes from a file and states every field.
 	_, annotated := c.New.Metadata.Annotations[ReleaseAnnotation]
@@ -58,6 +61,16 @@ func (c change) wishesPaused(before, fromFile bool) bool {
 	default:
 		return false
 	}
+}
+
+// firstInvocation returns the release that admission itself started earlier in this very request, nil
+// where it did not.
+func (c change) firstInvocation() *Release {
+	incoming, _ := DecodeRelease(c.New.Metadata.Annotations)
+	if c.Sluice || incoming == nil || incoming.ID != c.Old.Metadata.Generation+1 {
+		return nil
+	}
+	return incoming
 }
 
 // statesPaused tells whether `paused: true` was newly stated in this write although the field already
@@ -96,9 +109,14 @@ func lastAppliedPaused(w *Workload) bool {
 		return false
 	}
 	var object struct {
-		Spec struct {
+		Metadata Metadata `json:"metadata"`
+		Spec     struct {
 			Paused bool `json:"paused"`
 		} `json:"spec"`
 	}
-	return json.Unmarshal([]byte(applied), &object) == nil && object.Spec.Paused
+	if json.Unmarshal([]byte(applied), &object) != nil || !object.Spec.Paused {
+		return false
+	}
+	_, exported := object.Metadata.Annotations[ReleaseAnnotation]
+	return !exported // what was saved while it was held has our pause in it
 }

@@ -61,6 +61,9 @@ func TestBlocked(t *testing.T) {
 
 			c.now = c.now.Add(time.Hour)
 			_, err = c.once()
+			require.ErrorContains(t, err, test.want, "it might have been away: the step has its deadline once more")
+			c.now = c.now.Add(time.Hour)
+			_, err = c.once()
 			require.NoError(t, err)
 			require.Equal(t, canary.Aborted, c.release().Phase, "after its deadline")
 			require.Contains(t, c.release().Reason, test.want)

@@ -50,10 +50,10 @@ func (r *reconciler) deleteReplicaSet(ctx context.Context, s *snapshot, uid stri
 	return r.deleteExactly(ctx, rs.object, "replica set")
 }
 
-// deleteExactly deletes this object and no other of its name; its pods follow.
+// deleteExactly deletes this object as it was read, and no other of its name; its pods follow.
 func (r *reconciler) deleteExactly(ctx context.Context, object client.Object, what string) error {
-	uid := object.GetUID()
-	err := r.client.Delete(ctx, object, client.Preconditions{UID: &uid}, client.PropagationPolicy(metav1.DeletePropagationBackground))
+	uid, version := object.GetUID(), object.GetResourceVersion()
+	err := r.client.Delete(ctx, object, client.Preconditions{UID: &uid, ResourceVersion: &version}, client.PropagationPolicy(metav1.DeletePropagationBackground))
 	if err != nil {
 		return fmt.Errorf("deleting %s %s/%s: %w", what, object.GetNamespace(), object.GetName(), err)
 	}

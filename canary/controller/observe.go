@@ -58,6 +58,9 @@ func (r *reconciler) observe(ctx context.Context, key types.NamespacedName) (*sn
 	if s.deployment, err = decodeWorkload(object); err != nil {
 		return nil, fmt.Errorf("deployment %s: %w", key, err)
 	}
+	if object.GetLabels()[canary.ActiveLabel] != "true" {
+		return s, nil // a state without the label is not sluice's
+	}
 	if s.release, err = canary.DecodeRelease(object.GetAnnotations()); err != nil {
 		return nil, fmt.Errorf("deployment %s: %w", key, err)
 	}
