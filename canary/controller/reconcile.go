@@ -37,6 +37,9 @@ func newReconciler(live client.Client, recorder events.EventRecorder, opts Optio
 func (r *reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
 	for range maxMoves {
 		s, err := r.observe(ctx, request.NamespacedName)
+		if err != nil && ctx.Err() == context.Canceled {
+			return ctrl.Result{}, nil // sluice stops; whoever leads next looks again
+		}
 		if err != nil {
 			return ctrl.Result{}, err
 		}
