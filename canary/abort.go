@@ -1,13 +1,15 @@
 package canary
 
+import "time"
+
 // abort takes the canary's pods away and keeps it, empty, as evidence; the user's template stays in the
 // spec, held.
-func abort(o Observed) Move {
-	if move := clearOthers(o); move != nil {
+func abort(o Observed, now time.Time) Move {
+	if move := clearOthers(o, now); move != nil {
 		return *move
 	}
 	if canary := o.canary(); canary != nil {
-		if move := drain(o, canary); move != nil {
+		if move := drain(o, canary, now); move != nil {
 			return *move
 		}
 	}
@@ -18,9 +20,9 @@ func abort(o Observed) Move {
 }
 
 // revert ends a release whose stable template is back in the spec.
-func revert(o Observed) Move {
+func revert(o Observed, now time.Time) Move {
 	if !o.Release.Holds() {
-		if move := deleteUnowned(o); move != nil {
+		if move := deleteUnowned(o, now); move != nil {
 			return *move
 		}
 		return finish(o)
@@ -33,7 +35,7 @@ func revert(o Observed) Move {
 		case rs.Owned && o.isStable(rs): // it was promoted before it was superseded
 			return Move{Write: &Write{Unmark: rs}}
 		}
-		if move := drain(o, rs); move != nil {
+		if move := drain(o, rs, now); move != nil {
 			return *move
 		}
 		return Move{Write: &Write{DeleteReplicaSet: rs}}
@@ -45,13 +47,13 @@ func revert(o Observed) Move {
 }
 
 // deleteUnowned takes away what stood beside the native rollout of a version that is rolled back.
-func deleteUnowned(o Observed) *Move {
+func deleteUnowned(o Observed, now time.Time) *Move {
 	for i := range o.ReplicaSets {
 		rs := &o.ReplicaSets[i]
 		if rs.ReleaseID == 0 || rs.Owned || rs.Labelled {
 			continue
 		}
-		if move := drain(o, rs); move != nil {
+		if move := drain(o, rs, now); move != nil {
 			return move
 		}
 		return &Move{Write: &Write{DeleteReplicaSet: rs}}
@@ -60,7 +62,7 @@ func deleteUnowned(o Observed) *Move {
 }
 
 // clearOthers takes away the canaries of earlier releases.
-func clearOthers(o Observed) *Move {
+func clearOthers(o Observed, now time.Time) *Move {
 	for i := range o.ReplicaSets {
 		rs := &o.ReplicaSets[i]
 		switch {
@@ -69,7 +71,7 @@ func clearOthers(o Observed) *Move {
 		case rs.Owned && o.isStable(rs): // it was promoted before it was superseded
 			return &Move{Write: &Write{Unmark: rs}}
 		}
-		if move := drain(o, rs); move != nil {
+		if move := drain(o, rs, now); move != nil {
 			return move
 		}
 		return &Move{Write: &Write{DeleteReplicaSet: rs}}
@@ -87,14 +89,16 @@ func unpin(o Observed) *Move {
 	return &Move{Write: &Write{SetRelease: next}}
 }
 
-// drain takes a canary ReplicaSet down to no pods: it is taken back from the Deployment first, and
-// keeps serving while the Deployment's own pods are too few, as after an adoption that had replaced them.
-func drain(o Observed, rs *ReplicaSet) *Move {
+// drain takes a canary ReplicaSet down to no pods. One that was adopted may have replaced stable pods: it
+// is taken back from the Deployment first, and keeps serving until those are back, at most for the
+// step's deadline.
+func drain(o Observed, rs *ReplicaSet, now time.Time) *Move {
 	if move := takeBack(rs); move != nil {
 		return move
 	}
-	if rs.AvailableReplicas > 0 && o.ownedAvailable() < o.Deployment.Replicas-o.Deployment.MaxUnavailable {
-		return &Move{}
+	whole := o.ownedAvailable() >= o.Deployment.Replicas-o.Deployment.MaxUnavailable
+	if rs.Marks.Phase == Promoting && rs.AvailableReplicas > 0 && !whole && !o.Release.overdue(now) {
+		return &Move{Wait: o.Release.left(now)}
 	}
 	if move := resize(o, rs, 0); move != nil {
 		return move
@@ -122,7 +126,7 @@ func takeBack(rs *ReplicaSet) *Move {
 // deleted, or N was 0 for a while, or a canary of full size was adopted and taken back: the deployment
 // controller then wakes the newest ReplicaSet instead. Whatever serves meanwhile stays until the stable
 // pods are whole; maxSurge is pinned to N so that the paused deployment controller leaves both alone.
-func restoreStable(o Observed) *Move {
+func restoreStable(o Observed, now time.Time) *Move {
 	r, d := o.Release, o.Deployment
 	if !r.Holds() || r.Stage == Adopting || d.Replicas == 0 || !o.StableRecorded || o.adopting() || o.hasOwn(o.canary()) {
 		return nil
@@ -132,15 +136,17 @@ func restoreStable(o Observed) *Move {
 	case !r.Restoring && stable != nil && stable.Replicas > 0:
 		return nil
 	case !r.Restoring:
-		return startRestoring(o)
+		return startRestoring(o, now)
 	case d.ObservedGeneration < d.Generation:
 		return &Move{} // the deployment controller does not know the pinned maxSurge yet
 	case stable == nil:
 		return &Move{Write: &Write{RestoreStable: &d.Replicas}}
 	case stable.Replicas < d.Replicas:
 		return scale(stable, d.Replicas)
-	case !stable.Settled():
-		return &Move{} // the stable pods' progress wakes us
+	case stable.AvailableReplicas < d.Replicas-d.MaxUnavailable && r.overdue(now):
+		return endRestoring(o) // it cannot come back: what serves stays, and the release may go on or end
+	case stable.AvailableReplicas < d.Replicas-d.MaxUnavailable:
+		return &Move{Wait: r.left(now)}
 	}
 	for i := range o.ReplicaSets {
 		if rs := &o.ReplicaSets[i]; rs.Owned && rs.UID != stable.UID && rs.Replicas > 0 {
@@ -150,8 +156,8 @@ func restoreStable(o Observed) *Move {
 	return endRestoring(o)
 }
 
-func startRestoring(o Observed) *Move {
-	next := o.Release.clone()
+func startRestoring(o Observed, now time.Time) *Move {
+	next := o.Release.at(now)
 	next.Restoring, next.Surge = true, max(next.Surge, o.Deployment.Replicas)
 	return &Move{Write: &Write{SetRelease: next}, Event: restored(next)}
 }

@@ -185,7 +185,6 @@ func decideCreate(r Review, w World) Decision {
 		return deny(InvalidPolicy, c.refused("its policy is not valid", err.Error()))
 	}
 	d := Decision{Verdict: Native, Want: stateless(), Warnings: overriddenWarning(s)}
-	forgetDrivers(d.Want, "")
 	digest := s.digest(w)
 	d.Want.Digest = &digest
 	if r.Kind != Deployment {

@@ -1,5 +1,10 @@
 package canary
 
+import (
+	"strconv"
+	"strings"
+)
+
 // drive decides on a write that leaves the template alone while a release exists: approval, abort,
 // retry, the user's wishes, or nothing but our state to carry over. An annotation that means nothing
 // here is taken back, so that the same value can be set again when it does.
@@ -107,11 +112,13 @@ func (c change) takeBack(key string, want *Want) {
 	}
 }
 
-// forgetDrivers takes off the annotations that drove an earlier release: generations start again with a
-// recreated object, so they could name a step of the new one. The one that started it stays.
-func forgetDrivers(want *Want, but string) {
+// forgetDrivers takes off annotations that name a release which has only now begun or is still to come:
+// generations start again with a recreated object, and so do their meanings. Those that name an earlier
+// one mean nothing and stay, since they may come from Git.
+func (c change) forgetDrivers(want *Want, next *Release) {
 	for _, key := range drivers {
-		if key != but {
+		id, _, _ := strings.Cut(c.New.Metadata.Annotations[key], "/")
+		if named, err := strconv.ParseInt(id, 10, 64); err == nil && named >= next.ID {
 			want.Annotations[key] = nil
 		}
 	}
@@ -171,7 +178,7 @@ func (c change) retry(next *Release, w World) (Decision, error) {
 	next.Since, next.Reason, next.Settled, next.Approvals = nil, "", false, nil
 	next.Policy = s.Policy
 	d, err := c.carry(Retried, next)
-	forgetDrivers(d.Want, RetryAnnotation)
+	c.forgetDrivers(d.Want, next)
 	d.Warnings = append(d.Warnings, c.holdWarning(next))
 	return d, err
 }

@@ -28,8 +28,8 @@ func waiting(o Observed, r *Release) *Event {
 	if step.Wait > 0 {
 		goesOn = fmt.Sprintf("it goes on by itself after %s", step.Wait)
 	}
-	return &Event{Reason: "ReleaseWaiting", Message: fmt.Sprintf("release %d: step %d of %d has its %d pods available; %s",
-		r.ID, r.Step, len(r.Policy.steps()), o.size(), goesOn)}
+	return &Event{Reason: "ReleaseWaiting", Message: fmt.Sprintf("release %d: step %d of %d has its %d %s available; %s",
+		r.ID, r.Step, len(r.Policy.steps()), o.size(), plural(o.size(), "pod"), goesOn)}
 }
 
 func unwell(r *Release) *Event {

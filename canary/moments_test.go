@@ -284,3 +284,50 @@ func (s *simulation) stableReplicas(hash string) int32 {
 	}
 	return replicas
 }
+
+// degrade lets k of the stable pods never become available again.
+func (s *simulation) degrade(k int32) {
+	for _, set := range s.sets {
+		if set.Owned && set.Replicas == 10 {
+			set.AvailableReplicas = 10 - k
+		}
+	}
+	s.native()
+}
+
+func TestAnUnreadyStablePodKeepsNoCanaryFromGoing(t *testing.T) {
+	for _, how := range []string{"abort", "v3", "v1"} {
+		t.Run(how, func(t *testing.T) {
+			s := newSimulation(t, 10, "25%", 0, "20%")
+			s.user("v2")
+			s.settleDown()
+			require.Equal(t, Waiting, s.release().Phase)
+			s.nocheck = true
+			s.degrade(1) // one stable pod is not ready any more, as on any day
+			s.user(how)
+			for range 50 {
+				s.native()
+				for _, set := range s.sets { // all but the degraded one
+					if !set.Owned {
+						s.pods(set)
+					} else {
+						set.ObservedGeneration, set.StatusReplicas = set.Generation, set.Replicas
+					}
+				}
+				s.now = s.now.Add(time.Minute)
+				s.sluice()
+			}
+			for _, set := range s.sets {
+				if s.release() != nil && set.ReleaseID != 0 && set.ReleaseID == 5 {
+					require.Zero(t, set.Replicas, "the canary's pods stay")
+				}
+			}
+		})
+	}
+}
+
+func TestDisablingCanariesWhileARolloutIsPaused(t *testing.T) {
+	old := finishingObject(t).changed(t, func(r *Release) { r.Held.Paused = true }).with("spec.paused", true)
+	q := request{stored: old, sent: old.image("v3"), world: World{OptedOut: true}}
+	q.decide(t)
+}

@@ -53,6 +53,8 @@ type Adoption struct {
 	ReplicaSet ReplicaSet
 	// DesiredReplicas and MaxReplicas are the deployment controller's size annotations.
 	DesiredReplicas, MaxReplicas int32
+	// Marks tell, also after it was taken back, that the ReplicaSet was adopted.
+	Marks Marks
 }
 
 // Event is a Kubernetes Event on the workload that goes with a step.

@@ -99,7 +99,7 @@ func (c change) supersede(w World) (Decision, error) {
 		next.Phase, next.Stage, next.Sequence, next.Surge = Promoting, Finishing, SequenceC, 0
 		next.Reason = nativeBecause[Disabled]
 		d := c.with(Native, next)
-		if c.release.Step == 0 {
+		if c.release.Step == 0 || (!c.release.Holds() && c.Old.Spec.Paused) {
 			d.Want.Paused = &next.Held.Paused // the user's own pause was there before
 		}
 		d.Want.Digest = &next.Canary.Digest
@@ -116,7 +116,7 @@ func (c change) supersede(w World) (Decision, error) {
 // held is the decision to hold a new template as a release.
 func (c change) held(verdict Verdict, next *Release, s Settings) Decision {
 	d := c.with(verdict, next)
-	forgetDrivers(d.Want, "")
+	c.forgetDrivers(d.Want, next)
 	d.Want.Digest = &next.Canary.Digest
 	d.Warnings = append(overriddenWarning(s), c.holdWarning(next))
 	return d

@@ -19,7 +19,7 @@ func Next(o Observed, now time.Time) Move {
 	if r.Since == nil {
 		return stamp(o, now)
 	}
-	if move := restoreStable(o); move != nil {
+	if move := restoreStable(o, now); move != nil {
 		return *move
 	}
 	switch r.Phase {
@@ -30,9 +30,9 @@ func Next(o Observed, now time.Time) Move {
 	case Promoting:
 		return promote(o, now)
 	case Aborted:
-		return abort(o)
+		return abort(o, now)
 	case Reverting:
-		return revert(o)
+		return revert(o, now)
 	}
 	return Move{} // a phase of a newer version of sluice: hands off
 }
@@ -67,7 +67,7 @@ func progress(o Observed, now time.Time) Move {
 	if stable := o.stable(); stable != nil && !o.StableRecorded {
 		return Move{Write: &Write{RecordStable: stable}}
 	}
-	if move := clearOthers(o); move != nil {
+	if move := clearOthers(o, now); move != nil {
 		return *move
 	}
 	if move := unpin(o); move != nil {
@@ -133,15 +133,19 @@ func createCanary(o Observed) Move {
 
 // overdue tells whether the step's deadline is over.
 func (r *Release) overdue(now time.Time) bool {
-	return !now.Before(r.Since.Add(time.Duration(r.Policy.Deadline)))
+	return r.left(now) <= 0
+}
+
+// left is the time until the step's deadline.
+func (r *Release) left(now time.Time) time.Duration {
+	return r.Since.Add(time.Duration(r.Policy.Deadline)).Sub(now)
 }
 
 // await looks again at the deadline, and aborts once it is over.
 func await(o Observed, canary *ReplicaSet, now time.Time) Move {
 	r := o.Release
-	left := r.Since.Add(time.Duration(r.Policy.Deadline)).Sub(now)
-	if left > 0 {
-		return Move{Wait: left}
+	if !r.overdue(now) {
+		return Move{Wait: r.left(now)}
 	}
 	reason := fmt.Sprintf("%d of %d canary pods were available after %s", canary.AvailableReplicas, canary.Replicas, time.Duration(r.Policy.Deadline))
 	next := r.to(Aborted, now, withTrouble(reason, o.Blocked+o.PodTrouble))

@@ -50,6 +50,7 @@ func adopt(o Observed, canary *ReplicaSet, now time.Time) Move {
 		ReplicaSet:      *canary,
 		DesiredReplicas: d.Replicas,
 		MaxReplicas:     d.Replicas + d.MaxSurge,
+		Marks:           o.marks(),
 	}}}
 }
 

@@ -192,7 +192,8 @@ func (s *simulation) apply(w *Write) {
 		set.Replicas, set.Marks = w.UpdateReplicaSet.Replicas, w.UpdateReplicaSet.Marks
 		set.Generation++
 	case w.Adopt != nil:
-		s.find(w.Adopt.ReplicaSet.UID).Labelled = true
+		set := s.find(w.Adopt.ReplicaSet.UID)
+		set.Labelled, set.Marks = true, w.Adopt.Marks
 	case w.Disown != nil:
 		s.find(w.Disown.UID).Labelled = false
 	case w.Reference != nil:

@@ -65,7 +65,7 @@ func (c change) paused(next *Release) *bool {
 	switch first := c.firstInvocation(); {
 	case next.Holds():
 		return &yes
-	case first != nil && (c.release == nil || !c.release.Holds()):
+	case first.Holds() && (c.release == nil || !c.release.Holds()):
 		return &first.Held.Paused // held in the first invocation; another webhook undid the reason since
 	case next != nil && (c.release.Holds() || c.release.ID != next.ID):
 		return &no

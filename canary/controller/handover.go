@@ -85,6 +85,7 @@ func adopt(adoption canary.Adoption) edit {
 		maps.Copy(all, templateLabels(w.object))
 		maps.Copy(all, w.typed.Spec.Selector.MatchLabels)
 		all[hashLabel] = templateLabels(rs)[hashLabel]
+		setMarks(all, adoption.Marks)
 		rs.SetLabels(all)
 		annotations := annotationsOf(rs)
 		annotations[desiredReplicasAnnotation] = strconv.Itoa(int(adoption.DesiredReplicas))
