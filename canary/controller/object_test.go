@@ -136,8 +136,8 @@ func TestEdits(t *testing.T) {
 		},
 		"adopt adds the Deployment's labels and the size annotations": {
 			before: object(marks, "", "", size),
-			edit:   adopt(canary.Adoption{DesiredReplicas: 10, MaxReplicas: 12}),
-			want:   object(marks+","+own, sized, "", size),
+			edit:   adopt(canary.Adoption{DesiredReplicas: 10, MaxReplicas: 12, Marks: canary.Marks{Phase: canary.Promoting, Step: "1", Weight: "20"}}),
+			want:   object(strings.Replace(marks, "Waiting", "Promoting", 1)+","+own, sized, "", size),
 		},
 		"disown leaves sluice's marks alone": {
 			before: object(marks+","+own, revised, "", size),
