@@ -127,11 +127,10 @@ func takeBack(rs *ReplicaSet) *Move {
 // controller then wakes the newest ReplicaSet instead. Whatever serves meanwhile stays until the stable
 // pods are whole; maxSurge is pinned to N so that the paused deployment controller leaves both alone.
 func restoreStable(o Observed, now time.Time) *Move {
-	r, d := o.Release, o.Deployment
-	if !r.Holds() || r.Stage == Adopting || d.Replicas == 0 || !o.StableRecorded || o.adopting() || o.hasOwn(o.canary()) {
+	if !o.mayRestore() {
 		return nil
 	}
-	stable := o.stable()
+	r, d, stable := o.Release, o.Deployment, o.stable()
 	switch {
 	case !r.Restoring && stable != nil && stable.Replicas > 0:
 		return nil
@@ -154,6 +153,13 @@ func restoreStable(o Observed, now time.Time) *Move {
 		}
 	}
 	return endRestoring(o)
+}
+
+// mayRestore: not while a canary is adopted or taken back, and not where the Deployment has a ReplicaSet
+// of the held template from before, which the deployment controller prefers.
+func (o Observed) mayRestore() bool {
+	return o.Release.Holds() && o.Release.Stage != Adopting && o.Deployment.Replicas > 0 && o.StableRecorded &&
+		!o.adopting() && !o.hasOwn(o.canary())
 }
 
 func startRestoring(o Observed, now time.Time) *Move {

@@ -18,6 +18,7 @@ func seen(r *Release) *Event {
 		return &Event{Reason: "ReleaseReverting", Message: fmt.Sprintf("release %d: %s", r.ID, r.Reason)}
 	case Promoting:
 		return promoting(r)
+	case Waiting: // only the controller sets it, with its own event
 	}
 	return nil
 }

@@ -64,17 +64,8 @@ func progress(o Observed, now time.Time) Move {
 	if r.Step == 0 || o.Deployment.Replicas == 0 {
 		return idle(o, r)
 	}
-	if stable := o.stable(); stable != nil && !o.StableRecorded {
-		return Move{Write: &Write{RecordStable: stable}}
-	}
-	if move := clearOthers(o, now); move != nil {
+	if move := prepare(o, now); move != nil {
 		return *move
-	}
-	if move := unpin(o); move != nil {
-		return *move
-	}
-	if o.UsesConfig && !r.Settled {
-		return settle(o, now)
 	}
 	canary := o.canary()
 	if (canary == nil || canary.Replicas != o.size()) && !r.Late && r.overdue(now) {
@@ -101,6 +92,24 @@ func progress(o Observed, now time.Time) Move {
 	return await(o, canary, now)
 }
 
+// prepare does what comes before the canary: the stable template is recorded, earlier canaries are
+// gone, and the config has settled.
+func prepare(o Observed, now time.Time) *Move {
+	if stable := o.stable(); stable != nil && !o.StableRecorded {
+		return &Move{Write: &Write{RecordStable: stable}}
+	}
+	if move := clearOthers(o, now); move != nil {
+		return move
+	}
+	if move := unpin(o); move != nil {
+		return move
+	}
+	if o.UsesConfig && !o.Release.Settled {
+		return settle(o, now)
+	}
+	return nil
+}
+
 // idle keeps no canary pods while there is nothing to do.
 func idle(o Observed, r *Release) Move {
 	if canary := o.canary(); canary != nil && r.Step > 0 {
@@ -113,13 +122,13 @@ func idle(o Observed, r *Release) Move {
 
 // settle waits until a ConfigMap that was applied after its Deployment is there too; the write makes
 // admission read the config once more.
-func settle(o Observed, now time.Time) Move {
+func settle(o Observed, now time.Time) *Move {
 	if left := o.Release.Since.Add(o.SettleTime).Sub(now); left > 0 {
-		return Move{Wait: left}
+		return &Move{Wait: left}
 	}
 	next := o.Release.at(now)
 	next.Settled = true
-	return Move{Write: &Write{SetRelease: next}}
+	return &Move{Write: &Write{SetRelease: next}}
 }
 
 func createCanary(o Observed) Move {

@@ -47,8 +47,10 @@ type Settings struct {
 // Duration is a time.Duration that reads and writes as its string, like "10m0s".
 type Duration time.Duration
 
+// MarshalText writes it as time.Duration does.
 func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
 
+// UnmarshalText reads what time.ParseDuration reads.
 func (d *Duration) UnmarshalText(text []byte) error {
 	parsed, err := time.ParseDuration(string(text))
 	*d = Duration(parsed)

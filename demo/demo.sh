@@ -10,7 +10,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 readonly root=$PWD
-readonly dir=${SLUICE_CACHE:-$root/.cache}/demo
+readonly dir=$root/.cache/demo
 readonly log=$dir/sluice.log
 readonly namespace=shop replicas=5
 readonly limit=60 # seconds that anything may take
@@ -134,6 +134,7 @@ down() {
 finish() {
   local code=$?
   trap - EXIT
+  trap '' INT TERM # taking down is not given up half way
   if [[ $code == 0 && -n ${KEEP:-} ]]; then
     exit 0
   fi

@@ -114,7 +114,7 @@ func TestReadFailuresNameTheObject(t *testing.T) {
 		"timeout":             apierrors.NewServerTimeout(secrets, "get", 1),
 		"connection refused":  errors.New("dial tcp: connection refused"),
 		"404 of a proxy":      apierrors.NewGenericServerResponse(404, "get", secrets, "db", "<html>", 0, true),
-		"gone":                apierrors.NewGone("compacted"),
+		"gone":                apierrors.NewResourceExpired("compacted"),
 		"deadline of another": context.DeadlineExceeded,
 	} {
 		t.Run(sentence, func(t *testing.T) {

@@ -23,11 +23,11 @@ func reportHeld(ctx context.Context, c client.Client, out io.Writer) error {
 	if len(list.Items) == 0 {
 		return nil
 	}
-	fmt.Fprintf(out, "%d Deployments have a release and stay as they are; each rolls out natively, without sluice, with its command:\n", len(list.Items))
+	fmt.Fprintln(out, "Still held, and harmless so; each of these rolls its Deployment out natively, without sluice:")
 	for _, item := range list.Items {
 		fmt.Fprintf(out, "  kubectl -n %s rollout resume deployment/%s   # %s\n", item.Namespace, item.Name, stands(item.Annotations))
 	}
-	fmt.Fprintln(out, "sluice dev, started again, takes them up where they are.")
+	fmt.Fprintln(out, "Or start sluice dev again: it goes on where they are.")
 	return nil
 }
 

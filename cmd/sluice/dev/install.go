@@ -175,6 +175,9 @@ func (i *installer) remove(ctx context.Context, objs []*unstructured.Unstructure
 		if err != nil {
 			faults = append(faults, fmt.Errorf("taking out %s: %w", describe(obj), err))
 		}
+		if ctx.Err() != nil {
+			break // the others would say the same
+		}
 	}
 	return errors.Join(faults...)
 }

@@ -51,7 +51,7 @@ func (h holder) dead(here holder) bool {
 		return false
 	}
 	process, err := os.FindProcess(pid)
-	return err != nil || process.Signal(syscall.Signal(0)) == os.ErrProcessDone
+	return err != nil || errors.Is(process.Signal(syscall.Signal(0)), os.ErrProcessDone)
 }
 
 // claim is what one look at the Lease says.

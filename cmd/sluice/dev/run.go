@@ -52,7 +52,7 @@ func Run(ctx context.Context, opts Options, serving server.Options, console Cons
 	serving.Webhook.Host, serving.Webhook.Port = host, port
 	serving.Certificates.Hosts = append(serving.Certificates.Hosts, opts.hosts()...)
 	s := &session{opts: opts, console: console, person: person, base: opts.base(host, port)}
-	return person.Explain(s.run(ctx, serving))
+	return s.run(ctx, serving)
 }
 
 func (s *session) run(ctx context.Context, serving server.Options) error {
@@ -60,7 +60,7 @@ func (s *session) run(ctx context.Context, serving server.Options) error {
 		return err
 	}
 	if err := s.occupy(ctx); err != nil {
-		return err
+		return s.gaveUp(ctx, err)
 	}
 	keeping, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -69,11 +69,29 @@ func (s *session) run(ctx context.Context, serving server.Options) error {
 			stop(err)
 		}
 	}()
-	err := s.serve(keeping, serving)
+	err := s.person.Explain(s.serve(keeping, serving))
 	if overtaken(keeping) {
 		return context.Cause(keeping)
 	}
+	if ctx.Err() != nil {
+		err = nil // it was told to stop, wherever it was
+	}
 	return errors.Join(err, s.leave(context.WithoutCancel(ctx)))
+}
+
+// gaveUp ends a run that never occupied the cluster. Told to stop in between, it
+// takes out what it may have made, unless another dev works there.
+func (s *session) gaveUp(ctx context.Context, err error) error {
+	if ctx.Err() == nil {
+		return s.person.Explain(err)
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), takeOutTimeout)
+	defer cancel()
+	found, err := s.lease.get(ctx)
+	if by := claimOf(found).holder; err == nil && (by == "" || by == s.lease.here) && !s.install.leftovers {
+		return s.leave(ctx)
+	}
+	return nil
 }
 
 // overtaken reports that another dev took over: nothing in the cluster is this

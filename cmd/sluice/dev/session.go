@@ -2,7 +2,6 @@ package dev
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -129,12 +128,9 @@ func (s *session) leaving(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), takeOutTimeout)
 	defer cancel()
-	err := s.patiently(ctx, func(ctx context.Context) error {
-		return errors.Join(reportHeld(ctx, s.client, s.console.Err), s.install.removeWebhooks(ctx))
-	})
-	if err != nil {
-		fmt.Fprintln(s.console.Err, err) // leave tries once more and returns it
-	}
+	// What fails is tried again by leave, which tells it.
+	_ = s.patiently(ctx, func(ctx context.Context) error { return reportHeld(ctx, s.client, s.console.Err) })
+	_ = s.patiently(ctx, s.install.removeWebhooks)
 }
 
 const (
@@ -147,12 +143,11 @@ const (
 func (s *session) leave(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, takeOutTimeout)
 	defer cancel()
-	err := s.patiently(ctx, func(ctx context.Context) error {
-		return errors.Join(s.install.removeWebhooks(ctx), s.lease.release(ctx), s.install.removeRest(ctx))
-	})
-	if err != nil {
-		return fmt.Errorf("%w\nNot everything could be taken out. Either start sluice dev again, which takes it over, or, to unblock the cluster:\n"+
-			"  kubectl delete mutatingwebhookconfiguration,validatingwebhookconfiguration %s", s.person.Explain(err), manifests.Name)
+	for _, work := range []func(context.Context) error{s.install.removeWebhooks, s.lease.release, s.install.removeRest} {
+		if err := s.patiently(ctx, work); err != nil {
+			return fmt.Errorf("%w\nNot everything could be taken out. Start sluice dev again, which takes it over, or unblock the cluster:\n"+
+				"  kubectl delete mutatingwebhookconfiguration,validatingwebhookconfiguration %s", s.person.Explain(err), manifests.Name)
+		}
 	}
 	fmt.Fprintf(s.console.Err, "sluice is taken out of context %s\n", s.person.Name)
 	return nil

@@ -116,7 +116,7 @@ func TestLeadership(t *testing.T) {
 		first := r.leads(t)
 
 		r.store.cutOff.Store(true)
-		awaitEnd(t, first)
+		awaitEnd(first, t)
 		r.store.cutOff.Store(false)
 
 		r.leads(t)
@@ -181,7 +181,7 @@ func TestLeadership(t *testing.T) {
 	})
 }
 
-func awaitEnd(t *testing.T, ctx context.Context) {
+func awaitEnd(ctx context.Context, t *testing.T) {
 	t.Helper()
 	select {
 	case <-ctx.Done():

@@ -66,6 +66,11 @@ func New(cluster Cluster, opts Options, hooks Hooks) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	if opts.Controllers.LeaderElect {
+		if s.leader, err = newLeadership(cluster.Config, opts.Namespace, s.control); err != nil {
+			return nil, err
+		}
+	}
 	registry := prometheus.NewRegistry()
 	s.webhook, err = webhook.New(opts.webhook(), webhook.Deps{
 		Reader: c, Creator: c, Keyring: s.keyring, Certificates: s.authority, Metrics: registry, Now: time.Now,
@@ -73,13 +78,10 @@ func New(cluster Cluster, opts Options, hooks Hooks) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	if opts.Controllers.LeaderElect {
-		if s.leader, err = newLeadership(cluster.Config, opts.Namespace, s.control); err != nil {
-			return nil, err
-		}
+	if s.probes, err = openProbes(opts.Probes, s.webhook, prometheus.Gatherers{registry, metrics.Registry}); err != nil {
+		return nil, errors.Join(err, s.webhook.Close())
 	}
-	s.probes, err = openProbes(opts.Probes, s.webhook, prometheus.Gatherers{registry, metrics.Registry})
-	return s, err
+	return s, nil
 }
 
 // Address is where the webhook listens, as host:port.
@@ -91,6 +93,7 @@ func (s *Server) Run(ctx context.Context) error {
 	base := context.WithoutCancel(ctx)
 	s.probes.serve(base)
 	defer s.probes.close()
+	defer func() { _ = s.webhook.Close() }() // where it was not started; otherwise it is closed
 
 	if err := s.bootstrap(ctx); err != nil {
 		return ended(ctx, err)
@@ -173,10 +176,10 @@ func (s *Server) untilReady(ctx context.Context) error {
 
 // ended drops the error of something that was told to stop.
 func ended(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
+	if ctx.Err() == nil {
+		return err
 	}
-	return err
+	return nil
 }
 
 // task is something that runs until it is stopped.

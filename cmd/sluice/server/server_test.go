@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -8,7 +9,9 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"path"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,9 +26,24 @@ import (
 // created, and there is nothing else.
 type api struct {
 	forbidden bool
+
+	mu     sync.Mutex
+	stored [][]byte // as they came; clients speak JSON here
 }
 
-func (a api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// named is what the client asks for by the last part of the path.
+func (a *api) named(name string) []byte {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, object := range a.stored {
+		if bytes.Contains(object, []byte(`"name":"`+name+`"`)) {
+			return object
+		}
+	}
+	return nil
+}
+
+func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	const group, groupVersion = "admissionregistration.k8s.io", "admissionregistration.k8s.io/v1"
 	only := metav1.GroupVersionForDiscovery{GroupVersion: groupVersion, Version: "v1"}
 	resources := map[string][]metav1.APIResource{
@@ -48,10 +66,13 @@ func (a api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case a.forbidden:
 		writeStatus(w, apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, "sluice-hash-key", nil))
 	case r.Method == http.MethodPost:
-		created, _ := io.ReadAll(r.Body) // the answer is what was sent, so it is read first
-		w.Header().Set("Content-Type", r.Header.Get("Content-Type"))
-		w.WriteHeader(http.StatusCreated)
-		_, _ = w.Write(created)
+		created, _ := io.ReadAll(r.Body)
+		a.mu.Lock()
+		a.stored = append(a.stored, created)
+		a.mu.Unlock()
+		writeJSON(w, http.StatusCreated, json.RawMessage(created))
+	case a.named(path.Base(r.URL.Path)) != nil:
+		writeJSON(w, http.StatusOK, json.RawMessage(a.named(path.Base(r.URL.Path))))
 	default:
 		writeStatus(w, apierrors.NewNotFound(schema.GroupResource{Resource: "things"}, "x"))
 	}
@@ -86,11 +107,11 @@ func testOptions(t *testing.T) Options {
 	return opts
 }
 
-func clusterOf(a api, t *testing.T) Cluster {
+func clusterOf(a *api, t *testing.T) Cluster {
 	t.Helper()
 	server := httptest.NewServer(a)
 	t.Cleanup(server.Close)
-	return Cluster{Name: "shop", Config: &rest.Config{Host: server.URL}}
+	return Cluster{Name: "shop", Config: &rest.Config{Host: server.URL, ContentConfig: rest.ContentConfig{ContentType: "application/json"}}}
 }
 
 // get returns the status code, or 0 where nobody answers.
@@ -121,7 +142,7 @@ func TestRun(t *testing.T) {
 	defer stop()
 	var said []string
 	var running *Server
-	running, err := New(clusterOf(api{}, t), opts, Hooks{
+	running, err := New(clusterOf(&api{}, t), opts, Hooks{
 		Serving: func(context.Context) error {
 			code, body := get(t, "http://"+opts.Probes.Health+"/readyz")
 			require.Equal(t, http.StatusOK, code, body)
@@ -150,7 +171,7 @@ func TestRun(t *testing.T) {
 }
 
 func TestAMissingPermissionEndsTheStartAtOnce(t *testing.T) {
-	running, err := New(clusterOf(api{forbidden: true}, t), testOptions(t), Hooks{})
+	running, err := New(clusterOf(&api{forbidden: true}, t), testOptions(t), Hooks{})
 	require.NoError(t, err)
 
 	err = running.Run(t.Context())
@@ -161,7 +182,7 @@ func TestAMissingPermissionEndsTheStartAtOnce(t *testing.T) {
 
 func TestAHookThatFailsEndsTheRun(t *testing.T) {
 	left := false
-	running, err := New(clusterOf(api{}, t), testOptions(t), Hooks{
+	running, err := New(clusterOf(&api{}, t), testOptions(t), Hooks{
 		Serving: func(context.Context) error { return io.ErrUnexpectedEOF },
 		Leaving: func(context.Context) { left = true },
 	})
