@@ -201,6 +201,7 @@ func goOn(o Observed, canary *ReplicaSet, by string, now time.Time) Move {
 	next.Stage, next.Sequence, next.Surge = Adopting, SequenceM, canary.Replicas
 	if !adoptable(o, canary) {
 		next.Stage, next.Sequence, next.Surge = Finishing, SequenceC, 0
+		next.Since = nil // seen next, with an Event of its own
 	}
 	return Move{Write: &Write{SetRelease: next}, Event: passed(r, by)}
 }

@@ -9,50 +9,27 @@ import (
 
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"sluice.dev/sluice/canary"
 	"sluice.dev/sluice/test/e2e/harness"
 	"sluice.dev/sluice/test/e2e/watch"
 )
 
-// created counts the pods that were ever created with an image, by UID.
-func created(events []watch.Event, image string) int {
-	pods := map[types.UID]bool{}
-	for _, e := range events {
-		if e.Pod != nil && e.Pod.Spec.Containers[0].Image == image {
-			pods[e.Pod.UID] = true
-		}
-	}
-	return len(pods)
-}
-
-// replicaSetsMade counts the ReplicaSets that ever existed.
-func replicaSetsMade(events []watch.Event) int {
-	sets := map[types.UID]bool{}
-	for _, e := range events {
-		if e.ReplicaSet != nil {
-			sets[e.ReplicaSet.UID] = true
-		}
-	}
-	return len(sets)
-}
-
 func TestAPromotionCreatesExactlyThePodsThatAreMissing(t *testing.T) {
 	t.Parallel()
 	strategies := map[string][2]string{
 		"25% and 25%": {"25%", "25%"}, "0 and 1": {"0", "1"}, "1 and 0": {"1", "0"}, "100% and 0": {"100%", "0"},
 	}
-	// Canary pods: 20 % is one pod of 1, 2 and 3, and two of 10; half is one, one, two and five.
+	// Canary pods: 20 % is one pod of 1, 2 and 3, and two of 10; half is two of 3 and five of 10. With
+	// five of 10 and maxSurge 0, an adoption that pinned no maxSurge would leave five stable pods.
 	for _, size := range []struct {
 		replicas, canaries int
 		steps              string
-	}{{1, 1, "20%"}, {2, 1, "20%"}, {3, 1, "20%"}, {3, 2, "50%"}, {3, 3, "100%"}, {10, 2, "20%"}, {10, 10, "0%/100%"}} {
+	}{
+		{1, 1, "20%"}, {2, 1, "20%"}, {2, 2, "100%"}, {3, 1, "20%"}, {3, 2, "50%"}, {3, 3, "100%"},
+		{10, 2, "20%"}, {10, 5, "50%"}, {10, 10, "0%/100%"},
+	} {
 		for name, s := range strategies {
-			if size.replicas == 10 && name == "25% and 25%" && size.canaries == 10 {
-				continue // the same resizing as with 1 and 0, and the slowest
-			}
 			t.Run(fmt.Sprintf("%d of %d pods, maxSurge and maxUnavailable %s", size.canaries, size.replicas, name), func(t *testing.T) {
 				t.Parallel()
 				n := env.Namespace(t, harness.Steps(size.steps))
@@ -77,11 +54,36 @@ func TestAPromotionCreatesExactlyThePodsThatAreMissing(t *testing.T) {
 	}
 }
 
-// breakPod makes a pod unready, as a failing probe does.
-func breakPod(ctx context.Context, n *harness.Namespace, name string) error {
-	patch := `{"status":{"conditions":[{"type":"Ready","status":"False"},{"type":"ContainersReady","status":"False"}]}}`
-	_, err := n.Admin.CoreV1().Pods(n.Name).Patch(ctx, name, types.StrategicMergePatchType, []byte(patch), patchOptions, "status")
-	return err
+// TestAVersionFromTheHistoryIsPromotedByC: the Deployment has a ReplicaSet of its own for it, which is
+// older than the canary, so there is nothing to adopt.
+func TestAVersionFromTheHistoryIsPromotedByC(t *testing.T) {
+	t.Parallel()
+	n := env.Namespace(t, harness.Steps("50%"))
+	n.Create(web().Replicas(4).RollingUpdate("1", "0").Image(v2).Obj())
+	n.SetImage("web", v1)
+	requireHeld(t, n, v1, 2, 4)
+	n.Approve("web")
+	n.WaitStable("web")
+
+	n.SetImage("web", v2)
+	requireHeld(t, n, v2, 2, 4)
+	n.Approve("web")
+	n.WaitStable("web")
+	require.Equal(t, map[string]int{v2: 4}, podImages(n.LivePods(t.Context(), "web")))
+	events := n.Recorded()
+	require.True(t, slices.ContainsFunc(events, func(e watch.Event) bool {
+		return e.Deployment != nil && finishing(e.Deployment) && promotedBy(t, e.Deployment) == canary.SequenceC
+	}))
+	require.Equal(t, 4+4+2, created(events, v2), "the first ones, N new ones, and the canary's")
+	require.LessOrEqual(t, mostPods(events), 4+1+2, "N, maxSurge and the canary")
+	require.Len(t, n.ReplicaSets("web"), 2, "the canary's is gone")
+}
+
+func promotedBy(t *testing.T, d *appsv1.Deployment) canary.Sequence {
+	t.Helper()
+	r, err := canary.DecodeRelease(d.Annotations)
+	require.NoError(t, err)
+	return r.Sequence
 }
 
 // TestACanaryThatBreaksWhileItIsPromotedTakesNoStablePodAway: the deployment controller would shrink the
@@ -201,12 +203,4 @@ func TestTheMarksOfTheCanaryReplicaSetAreAStatusTable(t *testing.T) {
 	row("Waiting", "2", "50")
 	n.Abort("web")
 	row("Aborted", "2", "0")
-}
-
-func podImages(pods []corev1.Pod) map[string]int {
-	counts := map[string]int{}
-	for _, p := range pods {
-		counts[p.Spec.Containers[0].Image]++
-	}
-	return counts
 }

@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"context"
+	"errors"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -22,6 +24,31 @@ func TestTheWatcherSeesWhatSluicePrevents(t *testing.T) {
 		rules[v.Rule] = true
 	}
 	require.True(t, rules["ungated"], "an ungated rollout is seen")
+}
+
+// TestTheWatcherSeesAnOutage: the Service of each namespace is there, and its endpoints are seen.
+func TestTheWatcherSeesAnOutage(t *testing.T) {
+	t.Parallel()
+	n := env.Namespace(t, harness.OptedOut)
+	n.Unjudged()
+	n.Create(web().RollingUpdate("0", "100%").Obj())
+	n.Eventually("the service has its endpoints", func(context.Context) error {
+		for _, e := range n.Recorded() {
+			if e.Slice != nil && len(e.Slice.Endpoints) == 3 {
+				return nil
+			}
+		}
+		return errors.New("none yet")
+	})
+	n.SetImage("web", "example/unready:v2")
+	n.Eventually("the watcher sees that nothing serves", func(ctx context.Context) error {
+		for _, v := range n.Violations(ctx) {
+			if v.Rule == "endpoints" {
+				return nil
+			}
+		}
+		return errors.New("it does not")
+	})
 }
 
 // TestTheWatcherSeesAStablePodGo: the rule that no held release costs a stable pod is not vacuous either.

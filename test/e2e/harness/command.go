@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -44,6 +45,15 @@ func (r Result) Warnings() []string {
 	return warnings
 }
 
+// waysOut are how a refusal says what to do next: a command, or which annotation is to be corrected.
+var waysOut = []string{"kubectl ", "apply ", "Apply ", "ask ", "Ask ", "try again", "its policy is not valid: annotation "}
+
+// deadEnd tells whether a webhook refused the request without a way out.
+func (r Result) deadEnd() bool {
+	_, refusal, refused := strings.Cut(r.Stderr, "denied the request")
+	return refused && !slices.ContainsFunc(waysOut, func(way string) bool { return strings.Contains(refusal, way) })
+}
+
 // Command runs a tool of the cluster's as a user in this namespace, whatever comes of it.
 func (n *Namespace) Command(user, tool string, args ...string) Result {
 	n.t.Helper()
@@ -60,6 +70,7 @@ func (n *Namespace) commandEnv(env []string, user, tool string, args ...string) 
 		"PATH=" + n.Env.Cluster.ToolFolder() + ":" + os.Getenv("PATH"),
 		"KUBECONFIG=" + n.Env.Cluster.Kubeconfig(user),
 		"HOME=" + filepath.Join(n.home, user), // discovery and Helm's caches
+		"TMPDIR=" + n.dir,
 	}, env...)
 	cmd.Dir = n.dir
 	var stdout, stderr bytes.Buffer
@@ -69,10 +80,14 @@ func (n *Namespace) commandEnv(env []string, user, tool string, args ...string) 
 	if err != nil {
 		require.ErrorAs(n.t, err, new(*exec.ExitError))
 	}
-	return Result{
+	r := Result{
 		Command: tool + " " + strings.Join(full, " "),
 		Stdout:  stdout.String(), Stderr: stderr.String(), Code: cmd.ProcessState.ExitCode(),
 	}
+	if r.deadEnd() {
+		n.t.Errorf("a refusal that does not say what to do next: %s", r)
+	}
+	return r
 }
 
 // Run runs a command as alice, a developer, and requires it to succeed.

@@ -20,7 +20,8 @@ import (
 type Env struct {
 	Cluster *cluster.Cluster
 	Proxy   *Proxy
-	// Dir is a temporary folder for whatever belongs to this Env.
+	// Dir is a folder for whatever belongs to this Env. It is below the cluster's, which goes when this
+	// process ends, however it ends.
 	Dir    string
 	binary string
 	opts   SluiceOptions
@@ -44,21 +45,21 @@ func Start(ctx context.Context, log io.Writer, opts SluiceOptions) (*Env, error)
 
 // StartWithout starts a control plane as Start does, in which sluice was never installed.
 func StartWithout(ctx context.Context, log io.Writer, opts SluiceOptions) (*Env, error) {
-	dir, err := os.MkdirTemp("", "sluice-e2e-")
+	c, err := cluster.Start(ctx, cluster.Options{Log: log})
 	if err != nil {
-		return nil, fmt.Errorf("creating the folder of the tests: %w", err)
+		return nil, err
 	}
-	e := &Env{Dir: dir, opts: opts}
-	if e.binary, err = build(ctx, dir); err != nil {
-		return nil, errors.Join(err, e.Stop())
+	e := &Env{Cluster: c, Dir: filepath.Join(c.Dir(), "e2e"), opts: opts}
+	if err := os.Mkdir(e.Dir, 0o700); err != nil {
+		return nil, errors.Join(fmt.Errorf("creating the folder of the tests: %w", err), e.Stop())
 	}
-	if e.Cluster, err = cluster.Start(ctx, cluster.Options{Log: log}); err != nil {
+	if e.binary, err = build(ctx, e.Dir); err != nil {
 		return nil, errors.Join(err, e.Stop())
 	}
 	if e.Proxy, err = startProxy(e.Cluster); err != nil {
 		return nil, errors.Join(err, e.Stop())
 	}
-	if err := e.Proxy.writeKubeconfig(filepath.Join(dir, "sluice.kubeconfig")); err != nil {
+	if err := e.Proxy.writeKubeconfig(filepath.Join(e.Dir, "sluice.kubeconfig")); err != nil {
 		return nil, errors.Join(err, e.Stop())
 	}
 	return e, nil
@@ -66,17 +67,13 @@ func StartWithout(ctx context.Context, log io.Writer, opts SluiceOptions) (*Env,
 
 // Stop ends everything and removes what it left on disk.
 func (e *Env) Stop() error {
-	var errs []error
 	if s := e.sluice.Load(); s != nil {
 		s.Kill()
 	}
 	if e.Proxy != nil {
 		e.Proxy.close()
 	}
-	if e.Cluster != nil {
-		errs = append(errs, e.Cluster.Stop())
-	}
-	return errors.Join(append(errs, os.RemoveAll(e.Dir))...)
+	return e.Cluster.Stop()
 }
 
 // parallel is how many tests run at once unless -parallel says otherwise: most of a test is waiting for

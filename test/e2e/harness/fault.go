@@ -46,6 +46,13 @@ func (p *Proxy) Interfere(namespace string, choose func(Write) Fault) (restore f
 	}
 }
 
+// interferes tells whether requests in a namespace go wrong now.
+func (p *Proxy) interferes(namespace string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.faults[namespace] != nil
+}
+
 // interfere answers a request in the API server's place where that was asked for. The request goes on
 // with what it returns.
 func (p *Proxy) interfere(w http.ResponseWriter, r *http.Request) (_ *http.Request, answered bool) {

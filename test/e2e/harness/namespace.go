@@ -36,6 +36,8 @@ type Namespace struct {
 	recorder *watch.Recorder
 	unjudged bool
 	gaps     bool
+	// rehearsals are the dry runs of writes, which are compared with what was stored at the end.
+	rehearsals []rehearsal
 }
 
 // Option changes the Namespace of a test.
@@ -73,6 +75,7 @@ func (e *Env) Namespace(t testing.TB, options ...Option) *Namespace {
 	require.NoError(t, err)
 	n.recorder, err = watch.Record(context.WithoutCancel(ctx), n.Admin, n.Name)
 	require.NoError(t, err)
+	n.createService(ctx)
 	t.Cleanup(n.finish)
 	return n
 }
@@ -123,6 +126,7 @@ func (n *Namespace) Verify(ctx context.Context) {
 	for _, v := range n.Violations(ctx) {
 		n.t.Errorf("at revision %d: rule %q: %s", v.Revision, v.Rule, v.Message)
 	}
+	n.verifyRehearsals()
 	for _, trespass := range n.Env.Proxy.Trespasses(n.Name) {
 		n.t.Error(trespass)
 	}
@@ -161,13 +165,13 @@ func (n *Namespace) Recorded() []watch.Event {
 }
 
 // Mark tells the judge what this test is about to do. It is called before the write it is about.
-func (n *Namespace) Mark(deployment string, fact watch.Fact) {
+func (n *Namespace) Mark(deployment string, fact watch.Fact, value ...string) {
 	n.t.Helper()
 	list, err := n.Admin.AppsV1().Deployments(n.Name).List(n.t.Context(), metav1.ListOptions{Limit: 1})
 	require.NoError(n.t, err)
 	revision, err := strconv.ParseInt(list.ResourceVersion, 10, 64)
 	require.NoError(n.t, err)
-	n.recorder.Mark(revision, watch.Mark{Deployment: deployment, Fact: fact})
+	n.recorder.Mark(revision, watch.Mark{Deployment: deployment, Fact: fact, Value: strings.Join(value, "")})
 }
 
 // Annotate changes annotations of the namespace: a policy.

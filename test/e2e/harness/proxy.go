@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -18,7 +17,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/tools/clientcmd/api"
@@ -39,24 +37,6 @@ type Proxy struct {
 	crash  *crash
 	holds  []*hold
 	faults map[string]func(Write) Fault // by namespace
-}
-
-// Write is one write of sluice's that the API server stored.
-type Write struct {
-	At        time.Time
-	Method    string
-	Path      string
-	Namespace string
-	Resource  string
-	Body      string
-}
-
-func (w Write) String() string {
-	body := w.Body
-	if len(body) > 300 {
-		body = body[:300] + "..."
-	}
-	return fmt.Sprintf("%s %s %s %s", w.At.Format("15:04:05.000"), w.Method, w.Path, body)
 }
 
 // crash is called after the n-th write to a namespace from now on.
@@ -171,12 +151,6 @@ func (p *Proxy) observe(response *http.Response) error {
 	return nil
 }
 
-func writeOf(r *http.Request) Write {
-	w := Write{At: time.Now(), Method: r.Method, Path: r.URL.Path, Body: bodyOf(r.Context())}
-	w.Namespace, w.Resource = parsePath(w.Path)
-	return w
-}
-
 // notStored are resources that store nothing, and the lease, which says who leads.
 var notStored = []string{"subjectaccessreviews", "tokenreviews", "token", "leases"}
 
@@ -222,34 +196,6 @@ func (p *Proxy) Writes(namespace string) []Write {
 	return writes
 }
 
-// Trespasses returns what sluice itself wrote to Deployments of a namespace beyond the annotation of its
-// state: everything else is the user's, or admission's to derive within the same request.
-func (p *Proxy) Trespasses(namespace string) []string {
-	var found []string
-	for _, w := range p.Writes(namespace) {
-		if w.Resource == "deployments" && !onlyState(w) {
-			found = append(found, "sluice wrote more than its state: "+w.String())
-		}
-	}
-	return found
-}
-
-func onlyState(w Write) bool {
-	var patch struct {
-		Metadata struct {
-			ResourceVersion string             `json:"resourceVersion"`
-			Annotations     map[string]*string `json:"annotations"`
-		} `json:"metadata"`
-	}
-	decoder := json.NewDecoder(strings.NewReader(w.Body))
-	decoder.DisallowUnknownFields()
-	if w.Method != http.MethodPatch || decoder.Decode(&patch) != nil || patch.Metadata.ResourceVersion == "" {
-		return false
-	}
-	_, state := patch.Metadata.Annotations["sluice.dev/release"]
-	return state && len(patch.Metadata.Annotations) == 1
-}
-
 func (p *Proxy) close() { p.server.CloseClientConnections(); p.server.Close() }
 
 // writeKubeconfig writes a kubeconfig of the admin's that leads through the proxy.
@@ -268,23 +214,4 @@ func (p *Proxy) writeKubeconfig(file string) error {
 		return fmt.Errorf("writing sluice's kubeconfig: %w", err)
 	}
 	return nil
-}
-
-// parsePath returns the namespace and the resource (or subresource) of a path of the API:
-// /apis/GROUP/VERSION/namespaces/NAMESPACE/RESOURCE/NAME/SUBRESOURCE, or without a namespace.
-func parsePath(urlPath string) (namespace, resource string) {
-	parts := strings.Split(strings.Trim(urlPath, "/"), "/")
-	parts = parts[min(len(parts), map[bool]int{true: 2, false: 3}[parts[0] == "api"]):]
-	if len(parts) > 2 && parts[0] == "namespaces" {
-		namespace, parts = parts[1], parts[2:]
-	}
-	switch {
-	case len(parts) == 2 && parts[0] == "namespaces":
-		resource, namespace = parts[0], ""
-	case len(parts) > 2:
-		resource = parts[2]
-	case len(parts) > 0:
-		resource = parts[0]
-	}
-	return namespace, resource
 }

@@ -4,9 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
@@ -21,12 +21,16 @@ import (
 // SetImage changes the image of a Deployment's first container with kubectl, as alice.
 func (n *Namespace) SetImage(name, image string) Result {
 	n.t.Helper()
-	return n.Kubectl("set", "image", "deployment/"+name, n.Deployment(name).Spec.Template.Spec.Containers[0].Name+"="+image)
+	container := n.Deployment(name).Spec.Template.Spec.Containers[0].Name
+	n.rehearse(name, "kubectl-set", types.StrategicMergePatchType,
+		fmt.Sprintf(`{"spec":{"template":{"spec":{"containers":[{"name":%q,"image":%q}]}}}}`, container, image))
+	return n.Kubectl("set", "image", "deployment/"+name, container+"="+image)
 }
 
 // Approve approves the current step with `kubectl rollout resume`, as alice.
 func (n *Namespace) Approve(name string) Result {
 	n.t.Helper()
+	n.rehearse(name, "kubectl-rollout", types.StrategicMergePatchType, `{"spec":{"paused":null}}`)
 	n.Mark(name, watch.Approved)
 	return n.Kubectl("rollout", "resume", "deployment/"+name)
 }
@@ -50,7 +54,10 @@ func (n *Namespace) Replace(file string) Result {
 // Abort aborts the release with its annotation, as alice.
 func (n *Namespace) Abort(name string) {
 	n.t.Helper()
-	n.Kubectl("annotate", "--overwrite", "deployment/"+name, canary.AbortAnnotation+"="+n.Release(name).Name())
+	release := n.Release(name).Name()
+	n.rehearse(name, "kubectl-annotate", types.MergePatchType,
+		fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, canary.AbortAnnotation, release))
+	n.Kubectl("annotate", "--overwrite", "deployment/"+name, canary.AbortAnnotation+"="+release)
 }
 
 // Retry starts the aborted release again with its annotation, as alice.
@@ -71,50 +78,6 @@ func (n *Namespace) Patch(name string, kind types.PatchType, patch any) (*appsv1
 	}
 	return n.Env.Client(n.t, "alice").AppsV1().Deployments(n.Name).
 		Patch(n.t.Context(), name, kind, []byte(body), metav1.PatchOptions{})
-}
-
-// quietFor is how long sluice is observed to write nothing. Nothing can show that a write will never
-// come; within a second sluice reacts to an event a hundred times over.
-const quietFor = time.Second
-
-// Quiet requires that sluice writes nothing more: what there is to do is done, a change that means
-// nothing wakes it, and no write follows.
-func (n *Namespace) Quiet(name string) {
-	n.t.Helper()
-	before := n.settled()
-	_, err := n.Admin.AppsV1().Deployments(n.Name).Patch(n.t.Context(), name, types.MergePatchType,
-		[]byte(`{"metadata":{"annotations":{"example.com/poke":"`+time.Now().Format(time.RFC3339Nano)+`"}}}`), metav1.PatchOptions{})
-	require.NoError(n.t, err)
-	n.WaitDeployment(name, "the deployment controller saw the poke", func(d *appsv1.Deployment) bool {
-		return d.Status.ObservedGeneration == d.Generation
-	})
-	n.observe(quietFor)
-	writes := n.Env.Proxy.Writes(n.Name)
-	require.Empty(n.t, writes[before:], "sluice wrote though there was nothing to do")
-}
-
-// settled waits until sluice has not written for a while and returns how much it wrote.
-func (n *Namespace) settled() int {
-	n.t.Helper()
-	count := -1
-	n.Eventually("sluice stops writing", func(context.Context) error {
-		for {
-			now := len(n.Env.Proxy.Writes(n.Name))
-			if now == count {
-				return nil
-			}
-			count = now
-			n.observe(quietFor / 4)
-		}
-	})
-	return count
-}
-
-func (n *Namespace) observe(d time.Duration) {
-	select {
-	case <-time.After(d):
-	case <-n.t.Context().Done():
-	}
 }
 
 // Manifest writes an object as a file for kubectl and returns its path.

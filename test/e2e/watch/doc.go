@@ -1,14 +1,17 @@
 // Package watch proves, for one namespace, what must hold at every instant of a test. A Recorder keeps
-// every version of every Deployment, ReplicaSet and pod; Judge replays them in the order in which the API
+// every version of every Deployment, ReplicaSet, pod and EndpointSlice; Judge replays them in the order in which the API
 // server stored them and names each violation:
 //
 //   - No more pods of an unapproved template exist than the current step allows (Rule "ungated"). What
 //     is approved is what the test says it approved (Mark), not what sluice's own state says.
 //   - Available pods never fall below N - maxUnavailable once N were available (Rule "availability"), and
 //     while a template is held, N pods of the approved ones stay available (Rule "stable").
+//   - A Service whose pods were all available keeps at least one ready endpoint (Rule "endpoints").
+//   - Once a release is over, spec.paused and maxSurge are what the user wants (Rule "restored"): what was
+//     stored while sluice set neither, or what the test says it stated meanwhile.
 //   - No manager of sluice's owns a field outside metadata (Rule "ownership").
 //
-// All three resources live in one etcd, so that their resourceVersions are one order; a test in the same
+// All these resources live in one etcd, so that their resourceVersions are one order; a test in the same
 // process as several watches could not order what it receives otherwise.
 //
 // # Tolerances

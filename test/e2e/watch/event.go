@@ -5,6 +5,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -16,6 +17,7 @@ type Event struct {
 	Deployment *appsv1.Deployment
 	ReplicaSet *appsv1.ReplicaSet
 	Pod        *corev1.Pod
+	Slice      *discoveryv1.EndpointSlice
 	Mark       *Mark
 }
 
@@ -25,6 +27,8 @@ func (e Event) object() metav1.Object {
 		return e.Deployment
 	case e.ReplicaSet != nil:
 		return e.ReplicaSet
+	case e.Slice != nil:
+		return e.Slice
 	default:
 		return e.Pod
 	}
@@ -44,12 +48,18 @@ const (
 	Disturbed Fact = "disturbed"
 	// Restored: the disturbance is over; the floors hold again once N pods are available.
 	Restored Fact = "restored"
+	// Paused, Unpaused: the test is about to state spec.paused during a release, as its own wish.
+	Paused   Fact = "paused"
+	Unpaused Fact = "unpaused"
+	// Surge: the test is about to state maxSurge during a release; Value says which.
+	Surge Fact = "surge"
 )
 
 // Mark is a fact about a Deployment that holds for whatever is stored after its Event's Revision.
 type Mark struct {
 	Deployment string
 	Fact       Fact
+	Value      string // of Surge
 }
 
 // Violation is a rule that did not hold right after the write with this revision.

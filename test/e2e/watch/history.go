@@ -7,6 +7,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"sluice.dev/sluice/canary"
@@ -25,7 +26,7 @@ func History(events []Event) string {
 
 func (e Event) describe() string {
 	if e.Mark != nil {
-		return fmt.Sprintf("---- the test: %s %s", e.Mark.Deployment, e.Mark.Fact)
+		return fmt.Sprintf("---- the test: %s %s %s", e.Mark.Deployment, e.Mark.Fact, e.Mark.Value)
 	}
 	var what string
 	switch {
@@ -33,6 +34,8 @@ func (e Event) describe() string {
 		what = describeDeployment(e.Deployment)
 	case e.ReplicaSet != nil:
 		what = describeReplicaSet(e.ReplicaSet)
+	case e.Slice != nil:
+		what = describeSlice(e.Slice)
 	default:
 		what = describePod(e.Pod)
 	}
@@ -52,13 +55,9 @@ func describeDeployment(d *appsv1.Deployment) string {
 	} else if r != nil {
 		state = fmt.Sprintf(" release=%d %s%s step=%d surge=%d %q", r.ID, r.Phase, r.Stage, r.Step, r.Surge, r.Reason)
 	}
-	surge := ""
-	if r := d.Spec.Strategy.RollingUpdate; r != nil && r.MaxSurge != nil {
-		surge = r.MaxSurge.String()
-	}
 	s := d.Status
 	return fmt.Sprintf("deployment %s template=%s gen=%d/%d n=%d paused=%t maxSurge=%s | replicas=%d updated=%d available=%d%s",
-		d.Name, templateKey(d.Spec.Template), s.ObservedGeneration, d.Generation, replicas(d), d.Spec.Paused, surge,
+		d.Name, templateKey(d.Spec.Template), s.ObservedGeneration, d.Generation, replicas(d), d.Spec.Paused, maxSurge(d),
 		s.Replicas, s.UpdatedReplicas, s.AvailableReplicas, state)
 }
 
@@ -84,4 +83,8 @@ func describePod(p *corev1.Pod) string {
 		image = p.Spec.Containers[0].Image
 	}
 	return fmt.Sprintf("pod %s image=%s phase=%s ready=%t", p.Name, image, p.Status.Phase, ready(p))
+}
+
+func describeSlice(s *discoveryv1.EndpointSlice) string {
+	return fmt.Sprintf("endpointslice %s of service %s, %d ready of %d", s.Name, serviceOf(s), readyEndpoints(s), len(s.Endpoints))
 }

@@ -27,6 +27,7 @@ func Judge(events []Event, defaultSteps string, now time.Time) []Violation {
 		owners:       map[types.UID]types.UID{},
 		templates:    map[types.UID]string{},
 		pods:         map[types.UID]pod{},
+		services:     map[string]*service{},
 	}
 	last := Event{}
 	for _, e := range ordered {
@@ -56,6 +57,7 @@ type judge struct {
 	owners       map[types.UID]types.UID // ReplicaSet -> Deployment
 	templates    map[types.UID]string    // ReplicaSet -> key of its template
 	pods         map[types.UID]pod
+	services     map[string]*service
 	violations   []Violation
 }
 
@@ -71,7 +73,7 @@ func (j *judge) observe(e Event) {
 	case e.Mark != nil:
 		for _, w := range j.workloads {
 			if w.name == e.Mark.Deployment {
-				w.mark(e.Mark.Fact)
+				w.mark(*e.Mark)
 			}
 		}
 	case e.Deployment != nil:
@@ -86,6 +88,8 @@ func (j *judge) observe(e Event) {
 		}
 	case e.Pod != nil:
 		j.observePod(e)
+	case e.Slice != nil:
+		j.observeSlice(e)
 	}
 }
 
@@ -100,6 +104,9 @@ func (j *judge) observeDeployment(e Event) {
 		w = newWorkload(d)
 		j.workloads[d.UID] = w
 	} else {
+		if wrong := w.wish.follow(w.current, d); wrong != "" {
+			j.violate(e, "restored", "deployment %s: %s", d.Name, wrong)
+		}
 		w.update(d, j.defaultSteps, e.At)
 	}
 	for _, field := range foreignFields(d.ManagedFields) {
@@ -125,6 +132,7 @@ func (j *judge) check(e Event) {
 			j.violate(e, v.Rule, "deployment %s: %s; pods: %s", w.name, v.Message, j.describe(uid))
 		}
 	}
+	j.checkServices(e)
 }
 
 // count returns the pods of a Deployment by the key of their template.

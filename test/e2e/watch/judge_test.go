@@ -2,15 +2,19 @@ package watch
 
 import (
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
+	"sluice.dev/sluice/canary"
 	"sluice.dev/sluice/test/builders"
 )
 
@@ -74,6 +78,39 @@ func (s *story) pod(image, name string, available bool) *story {
 
 func (s *story) gone(name string) *story {
 	return s.add(Event{Deleted: true, Pod: &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID(name)}}})
+}
+
+// slice stores the EndpointSlice of a Service with these ready pods.
+func (s *story) slice(pods ...string) *story {
+	slice := &discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{
+		Name: "front-1", UID: "front-1", Labels: map[string]string{discoveryv1.LabelServiceName: "front"},
+	}}
+	for _, pod := range pods {
+		slice.Endpoints = append(slice.Endpoints, discoveryv1.Endpoint{
+			Conditions: discoveryv1.EndpointConditions{Ready: new(true)},
+			TargetRef:  &corev1.ObjectReference{Kind: "Pod", UID: types.UID(pod)},
+		})
+	}
+	return s.add(Event{Slice: slice})
+}
+
+func (s *story) wishes(surge string) *story {
+	return s.add(Event{Mark: &Mark{Deployment: "web", Fact: Surge, Value: surge}})
+}
+
+// released says that a release is in this stage with maxSurge pinned to this many pods.
+func released(stage canary.Stage, pinned int32) func(*appsv1.Deployment) {
+	return func(d *appsv1.Deployment) {
+		r := &canary.Release{ID: 2, Phase: canary.Promoting, Stage: stage, Surge: pinned}
+		metav1.SetMetaDataAnnotation(&d.ObjectMeta, canary.ReleaseAnnotation, r.Encode())
+		if pinned > 0 {
+			surges(strconv.Itoa(int(pinned)))(d)
+		}
+	}
+}
+
+func surges(value string) func(*appsv1.Deployment) {
+	return func(d *appsv1.Deployment) { d.Spec.Strategy.RollingUpdate.MaxSurge = new(intstr.Parse(value)) }
 }
 
 // stable is web at v1 with two available pods.
@@ -166,6 +203,49 @@ func TestJudge(t *testing.T) {
 			story: new(story).deployment("v1", 10, false).replicaSet("v1").deployment("v2", 10, true).replicaSet("v2").
 				pod("v2", "a", true).pod("v2", "b", true).deployment("v2", 3, true).after(Settle),
 			want: []string{"ungated"},
+		},
+		"a service loses its last endpoint": {
+			story: stable().slice("a", "b").slice("b").slice(),
+			want:  []string{"endpoints"},
+		},
+		"a service that had endpoints before all pods were available has none again": {
+			story: new(story).deployment("v1", 2, false).replicaSet("v1").pod("v1", "a", true).slice("a").slice().
+				pod("v1", "b", true),
+		},
+		"the test takes the endpoints away itself": {
+			story: stable().slice("a", "b").mark(Disturbed).slice(),
+		},
+		"the endpoints of a Deployment that is scaled to 0": {
+			story: stable().slice("a", "b").deployment("v1", 0, false).gone("a").gone("b").slice(),
+		},
+		"a release gives back what it set": {
+			story: stable().deployment("v1", 2, true, released(canary.Adopting, 2)).
+				deployment("v1", 2, false, released(canary.Finishing, 0)).deployment("v1", 2, false),
+		},
+		"a release leaves the Deployment paused": {
+			story: stable().deployment("v1", 2, true, released("", 0)).deployment("v1", 2, true),
+			want:  []string{"restored"},
+		},
+		"a release does not give the user's own pause back": {
+			story: stable().deployment("v1", 2, true).deployment("v1", 2, true, released("", 0)).deployment("v1", 2, false),
+			want:  []string{"restored"},
+		},
+		"the user unpauses during a release": {
+			story: stable().deployment("v1", 2, true).deployment("v1", 2, true, released("", 0)).mark(Unpaused).
+				deployment("v1", 2, false),
+		},
+		"the user pauses while the native rollout goes on": {
+			story: stable().deployment("v1", 2, false, released(canary.Finishing, 0)).
+				deployment("v1", 2, true, released(canary.Finishing, 0)).deployment("v1", 2, true),
+		},
+		"a release leaves maxSurge as it was pinned": {
+			story: stable().deployment("v1", 2, true, released(canary.Adopting, 2)).
+				deployment("v1", 2, false, surges("2"), released(canary.Finishing, 0)),
+			want: []string{"restored"},
+		},
+		"a maxSurge that the user states while another is pinned is in force afterwards": {
+			story: stable().deployment("v1", 2, true, released(canary.Adopting, 2)).wishes("50%").
+				deployment("v1", 2, false, surges("50%")),
 		},
 		"sluice owns its annotation": {
 			story: stable().deployment("v1", 2, false, sluiceOwns(`{"f:metadata":{"f:annotations":{}}}`)),

@@ -3,14 +3,13 @@ package watch
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 	"strconv"
 	"sync"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -19,7 +18,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// Recorder keeps every version of every Deployment, ReplicaSet and pod of a namespace from the moment it
+// Recorder keeps every version of every Deployment, ReplicaSet, pod and EndpointSlice of a namespace from the moment it
 // was made. It has no gap but where the API server itself was restarted; Events says so.
 type Recorder struct {
 	namespace string
@@ -30,15 +29,6 @@ type Recorder struct {
 	mu     sync.Mutex
 	events []Event
 	lost   error
-}
-
-// source lists and watches one resource.
-type source struct {
-	name  string
-	list  func(context.Context) (runtime.Object, error)
-	watch func(context.Context, metav1.ListOptions) (apiwatch.Interface, error)
-	// stored is the last version received of each object that exists, by UID.
-	stored map[string]string
 }
 
 // Record starts to record a namespace in which nothing exists yet.
@@ -165,61 +155,6 @@ func (r *Recorder) follow(ctx context.Context, s *source, from string) {
 	}
 }
 
-// relist goes on from what is stored now, where an API server that was restarted does not remember the
-// revision that was received last. What was stored in between is lost.
-func (r *Recorder) relist(ctx context.Context, s *source, from string) string {
-	list, err := s.list(ctx)
-	if err != nil {
-		return from
-	}
-	version, err := meta.NewAccessor().ResourceVersion(list)
-	if err != nil {
-		return from
-	}
-	r.lose(fmt.Errorf("watching %s: versions between %s and %s are not known", s.name, from, version))
-	found := map[string]bool{}
-	_ = meta.EachListItem(list, func(o runtime.Object) error {
-		m, err := meta.Accessor(o)
-		if err != nil {
-			return err
-		}
-		found[string(m.GetUID())] = true
-		if r.last(s, string(m.GetUID())) != m.GetResourceVersion() {
-			r.receive(s, apiwatch.Event{Type: apiwatch.Modified, Object: o})
-		}
-		return nil
-	})
-	for _, gone := range r.missing(s, found) {
-		gone.Revision, _ = strconv.ParseInt(version, 10, 64)
-		gone.At, gone.Deleted = time.Now(), true
-		r.append(s, gone)
-	}
-	return version
-}
-
-func (r *Recorder) last(s *source, uid string) string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return s.stored[uid]
-}
-
-// missing returns the last event of each object that existed and was not found.
-func (r *Recorder) missing(s *source, found map[string]bool) []Event {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	last := map[string]Event{}
-	for _, e := range r.events {
-		if e.Mark != nil {
-			continue
-		}
-		uid := string(e.object().GetUID())
-		if _, ours := s.stored[uid]; ours && !found[uid] {
-			last[uid] = e
-		}
-	}
-	return slices.Collect(maps.Values(last))
-}
-
 func (r *Recorder) lose(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -250,6 +185,8 @@ func (r *Recorder) receive(s *source, e apiwatch.Event) string {
 		event.ReplicaSet = o
 	case *corev1.Pod:
 		event.Pod = o
+	case *discoveryv1.EndpointSlice:
+		event.Slice = o
 	}
 	r.append(s, event)
 	return version
@@ -263,24 +200,5 @@ func (r *Recorder) append(s *source, e Event) {
 	s.stored[string(o.GetUID())] = o.GetResourceVersion()
 	if e.Deleted {
 		delete(s.stored, string(o.GetUID()))
-	}
-}
-
-func sources(client kubernetes.Interface, namespace string) []*source {
-	all := metav1.ListOptions{}
-	deployments, sets, pods := client.AppsV1().Deployments(namespace), client.AppsV1().ReplicaSets(namespace), client.CoreV1().Pods(namespace)
-	return []*source{
-		{
-			name: "deployments", watch: deployments.Watch, stored: map[string]string{},
-			list: func(ctx context.Context) (runtime.Object, error) { return deployments.List(ctx, all) },
-		},
-		{
-			name: "replicasets", watch: sets.Watch, stored: map[string]string{},
-			list: func(ctx context.Context) (runtime.Object, error) { return sets.List(ctx, all) },
-		},
-		{
-			name: "pods", watch: pods.Watch, stored: map[string]string{},
-			list: func(ctx context.Context) (runtime.Object, error) { return pods.List(ctx, all) },
-		},
 	}
 }

@@ -32,18 +32,19 @@ type workload struct {
 	disturbed bool
 
 	all, stable floor
+	wish        wish
 }
 
 func newWorkload(d *appsv1.Deployment) *workload {
 	key := templateKey(d.Spec.Template)
 	return &workload{
 		name: d.Name, current: d, key: key,
-		trusted: map[string]bool{key: true}, limits: map[string]int{},
+		trusted: map[string]bool{key: true}, limits: map[string]int{}, wish: wishOf(d),
 	}
 }
 
-func (w *workload) mark(f Fact) {
-	switch f {
+func (w *workload) mark(m Mark) {
+	switch m.Fact {
 	case Approved:
 		w.advance()
 	case Retried:
@@ -54,8 +55,12 @@ func (w *workload) mark(f Fact) {
 		w.disturbed = true
 	case Restored:
 		w.disturbed, w.all, w.stable = false, floor{}, floor{}
+	case Paused, Unpaused:
+		w.wish.paused = m.Fact == Paused
+	case Surge:
+		w.wish.maxSurge = m.Value
 	default:
-		panic(fmt.Sprintf("this is a bug: fact %q", f))
+		panic(fmt.Sprintf("this is a bug: fact %q", m.Fact))
 	}
 }
 

@@ -1,0 +1,257 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"sluice.dev/sluice/canary"
+	"sluice.dev/sluice/manifests"
+	"sluice.dev/sluice/test/builders"
+	"sluice.dev/sluice/test/e2e/harness"
+	"sluice.dev/sluice/test/e2e/watch"
+)
+
+// installation is an installed sluice whose pods are processes.
+type installation struct {
+	*balancer
+	replicas []*replica // that have not been told to end
+	logs     []string   // of all there ever were
+}
+
+// TestWhatInstallYamlInstalls goes through the life of an installed sluice in the order of its parts,
+// each of which takes over what the one before left.
+func TestWhatInstallYamlInstalls(t *testing.T) {
+	install(t)
+	deployment, kubeconfig := deployed(t), account(t)
+	i := &installation{balancer: startBalancer(t)}
+	point(t, i.url(t))
+	start := func(names ...string) {
+		for _, name := range names {
+			r := startReplica(t, deployment, kubeconfig, name)
+			i.replicas, i.logs = append(i.replicas, r), append(i.logs, r.log)
+			i.add(r)
+		}
+		i.waitReady(t)
+	}
+	start("first", "second") // at the same moment: both find no CA, no hash key and no Lease
+	for _, part := range []struct {
+		name string
+		run  func(*testing.T)
+	}{
+		{"each replica serves a leaf of its own that the webhook configurations trust", i.serveTrustedLeaves},
+		{"a killed leader is followed by the other, and admission goes on", i.surviveAKill},
+		{"a new replica changes nothing that the others rely on", func(t *testing.T) {
+			before := bundles(t)
+			start("third")
+			require.Equal(t, before, bundles(t))
+			i.serveTrustedLeaves(t)
+		}},
+		{"a replica that is told to end loses no request", i.drain},
+		{"sluice was never refused anything", i.wasNeverRefused},
+		{"deleting what was applied takes everything out", leavesNothing},
+	} {
+		if !t.Run(part.name, part.run) {
+			return
+		}
+	}
+}
+
+// waitReady waits until every replica is, for the balancer too.
+func (i *installation) waitReady(t *testing.T) {
+	t.Helper()
+	for _, r := range i.replicas {
+		eventually(t, "every replica is ready", func(ctx context.Context) error {
+			if err := r.ready(ctx); err != nil {
+				return err
+			}
+			if _, ready := i.open(r); !ready {
+				return errors.New("the balancer has not seen it")
+			}
+			return nil
+		})
+	}
+}
+
+// leader waits until exactly one replica leads and returns it and who holds the Lease.
+func (i *installation) leader(t *testing.T) (*replica, string) {
+	t.Helper()
+	var leader *replica
+	var holder string
+	eventually(t, "one replica leads", func(ctx context.Context) error {
+		var leaders []*replica
+		for _, r := range i.replicas {
+			switch leads, err := r.leads(ctx); {
+			case err != nil:
+				return err
+			case leads:
+				leaders = append(leaders, r)
+			}
+		}
+		require.LessOrEqual(t, len(leaders), 1, "two replicas lead")
+		if len(leaders) == 0 {
+			return errors.New("none leads")
+		}
+		leader = leaders[0]
+		lease, err := env.Client(t, "admin").CoordinationV1().Leases(manifests.Namespace).Get(ctx, "sluice-leader", metav1.GetOptions{})
+		if err == nil && lease.Spec.HolderIdentity != nil {
+			holder = *lease.Spec.HolderIdentity
+		}
+		return err
+	})
+	require.NotEmpty(t, holder)
+	return leader, holder
+}
+
+// without forgets a replica that ends.
+func (i *installation) without(gone *replica) {
+	i.replicas = slices.DeleteFunc(slices.Clone(i.replicas), func(r *replica) bool { return r == gone })
+}
+
+// called waits until the API server calls sluice for a namespace: it learns of webhook configurations and
+// namespaces a moment after they are stored.
+func called(t *testing.T, n *harness.Namespace) {
+	t.Helper()
+	alice := env.Client(t, "alice")
+	eventually(t, "the API server asks sluice", func(ctx context.Context) error {
+		d := builders.MakeDeployment("probe").Annotation(canary.StepsAnnotation, "nonsense").Obj()
+		_, err := alice.AppsV1().Deployments(n.Name).Create(ctx, d, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		switch {
+		case apierrors.IsForbidden(err):
+			return nil
+		case err == nil:
+			return errors.New("nobody refuses steps that make no sense")
+		}
+		return err
+	})
+}
+
+// surviveAKill: a step is approved while nobody leads, admission being served by the replica that is
+// left, which promotes once the dead leader's Lease has expired.
+func (i *installation) surviveAKill(t *testing.T) {
+	n := env.Namespace(t)
+	called(t, n)
+	n.Create(builders.MakeDeployment("web").Replicas(4).RollingUpdate("1", "0").Obj())
+	n.SetImage("web", v2)
+	n.WaitPhase("web", canary.Waiting, 1)
+	load := startLoad(t, n)
+	leader, holder := i.leader(t)
+	i.waitBusy(t, leader)
+
+	leader.kill()
+	i.without(leader)
+	i.waitLetGo(t, leader)
+	letGo := time.Now()
+	t.Logf("%d writes failed until the balancer had let go of the dead replica", len(failures(load.since(time.Time{}))))
+	n.Approve("web")
+	next, nextHolder := i.leader(t)
+	require.NotSame(t, leader, next)
+	require.NotEqual(t, holder, nextHolder)
+	n.WaitStable("web")
+	require.Len(t, n.PodsOf("web", v2), 4)
+	load.stop()
+	load.served(t, letGo)
+}
+
+// drain: while the replica ends that the API server has its connections with, and with it its term as the
+// leader, every write is answered.
+func (i *installation) drain(t *testing.T) {
+	n := env.Namespace(t)
+	called(t, n)
+	begun := time.Now()
+	load := startLoad(t, n)
+	leader, holder := i.leader(t)
+	i.waitBusy(t, leader)
+
+	leader.terminate(t)
+	i.without(leader)
+	next, nextHolder := i.leader(t)
+	require.NotSame(t, leader, next)
+	require.NotEqual(t, holder, nextHolder)
+	require.Zero(t, leader.exited(t), harness.Tail(leader.log, 40))
+	i.waitLetGo(t, leader)
+	ended := time.Now()
+	eventually(t, "there is load on the replica that is left", func(context.Context) error {
+		if len(load.since(ended)) < 5*workers {
+			return errors.New("not enough yet")
+		}
+		return nil
+	})
+	load.stop()
+	load.served(t, begun)
+}
+
+// waitBusy waits until the API server has connections with a replica. With one that came later it has
+// none for as long as those that it has are enough.
+func (i *installation) waitBusy(t *testing.T, r *replica) {
+	t.Helper()
+	eventually(t, "the replica is called", func(context.Context) error {
+		if count, _ := i.open(r); count == 0 {
+			return errors.New("it has no connection")
+		}
+		return nil
+	})
+}
+
+// waitLetGo waits until no connection goes to a replica that has ended, and the API server has closed
+// those that it had.
+func (i *installation) waitLetGo(t *testing.T, gone *replica) {
+	t.Helper()
+	eventually(t, "the balancer lets go", func(context.Context) error {
+		if count, ready := i.open(gone); ready || count > 0 {
+			return fmt.Errorf("ready %t, %d connections", ready, count)
+		}
+		return nil
+	})
+}
+
+// wasNeverRefused: the installed rights are enough for everything that sluice did until now.
+func (i *installation) wasNeverRefused(t *testing.T) {
+	writes, err := env.Cluster.Writes()
+	require.NoError(t, err)
+	var own int
+	for _, w := range writes {
+		if w.User == "system:serviceaccount:"+manifests.Namespace+":"+manifests.Name {
+			own++
+			require.NotEqual(t, 403, w.Code, "%+v", w)
+		}
+	}
+	require.NotZero(t, own)
+	for _, log := range i.logs {
+		content, err := os.ReadFile(log)
+		require.NoError(t, err)
+		require.NotContains(t, string(content), "forbidden")
+	}
+}
+
+// leavesNothing: afterwards workloads roll out as if sluice had never been there.
+func leavesNothing(t *testing.T) {
+	n := env.Namespace(t)
+	called(t, n)
+	for _, name := range []string{"web", "free"} {
+		n.Create(builders.MakeDeployment(name).Obj())
+	}
+	uninstall(t)
+	alice := env.Client(t, "alice")
+	eventually(t, "the API server has forgotten sluice", func(ctx context.Context) error {
+		switch err := tryUpdate(ctx, alice, n.Name); {
+		case errors.Is(err, errNotHeld):
+			return nil
+		case err == nil:
+			return errors.New("it still asks sluice, which holds")
+		default:
+			return err
+		}
+	})
+	n.Mark("web", watch.Native)
+	n.SetImage("web", v2)
+	n.WaitDeployment("web", "it rolls out natively", harness.Complete)
+}

@@ -1,0 +1,75 @@
+package watch
+
+import (
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// service is what the judge knows of one Service.
+type service struct {
+	ready map[types.UID]int // endpoints, by EndpointSlice
+	// served: it had ready endpoints once all pods of the Deployment behind it were available.
+	served bool
+	behind types.UID
+}
+
+func (s *service) endpoints() int {
+	sum := 0
+	for _, ready := range s.ready {
+		sum += ready
+	}
+	return sum
+}
+
+func (j *judge) observeSlice(e Event) {
+	name := serviceOf(e.Slice)
+	s := j.services[name]
+	if s == nil {
+		s = &service{ready: map[types.UID]int{}}
+		j.services[name] = s
+	}
+	if e.Deleted {
+		delete(s.ready, e.Slice.UID)
+		s.served = s.served && len(s.ready) > 0
+		return
+	}
+	s.ready[e.Slice.UID] = readyEndpoints(e.Slice)
+	for _, endpoint := range e.Slice.Endpoints {
+		if endpoint.TargetRef == nil {
+			continue
+		}
+		deployment := j.owners[j.pods[endpoint.TargetRef.UID].replicaSet]
+		if w := j.workloads[deployment]; w != nil && w.all.reached && w.all.n > 0 && s.endpoints() > 0 {
+			s.served, s.behind = true, deployment
+		}
+	}
+}
+
+// checkServices judges each Service for as long as the Deployment behind it is to run and no test takes
+// its pods away.
+func (j *judge) checkServices(e Event) {
+	for name, s := range j.services {
+		w := j.workloads[s.behind]
+		switch {
+		case !s.served:
+		case w == nil || w.disturbed || replicas(w.current) == 0:
+			s.served = false
+		case s.endpoints() == 0:
+			j.violate(e, "endpoints", "service %s has no ready endpoint; pods: %s", name, j.describe(s.behind))
+		}
+	}
+}
+
+func serviceOf(s *discoveryv1.EndpointSlice) string { return s.Labels[discoveryv1.LabelServiceName] }
+
+// readyEndpoints counts the pods that receive traffic.
+func readyEndpoints(s *discoveryv1.EndpointSlice) int {
+	count := 0
+	for _, endpoint := range s.Endpoints {
+		pod := endpoint.TargetRef != nil && endpoint.TargetRef.Kind == "Pod"
+		if pod && endpoint.Conditions.Ready != nil && *endpoint.Conditions.Ready {
+			count++
+		}
+	}
+	return count
+}
