@@ -73,7 +73,7 @@ func TestTheSameFilePutInEveryPhaseChangesNothing(t *testing.T) {
 			}
 			n.Approve("web")
 			n.WaitStable("web")
-		default: // not available, or aborted: it stays
+		case canary.Progressing, canary.Aborted: // not available, or given up: it stays
 			n.Quiet("web")
 			require.Equal(t, before.Phase, n.Release("web").Phase)
 			require.True(t, n.Deployment("web").Spec.Paused)

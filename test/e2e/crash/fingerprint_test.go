@@ -61,7 +61,7 @@ func owners(t *testing.T, entries []metav1.ManagedFieldsEntry) []string {
 			continue
 		}
 		var tree map[string]any
-		require.NoError(t, json.Unmarshal(e.FieldsV1.Raw, &tree))
+		require.NoError(t, json.Unmarshal(e.FieldsV1.GetRawBytes(), &tree))
 		fields[e.Manager] = append(fields[e.Manager], leaves("", tree)...)
 	}
 	var owned []string

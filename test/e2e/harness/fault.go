@@ -67,10 +67,11 @@ func (p *Proxy) interfere(w http.ResponseWriter, r *http.Request) (_ *http.Reque
 	case Hang:
 		<-r.Context().Done()
 		return r, true
-	default:
+	case Conflict, TooMany, Internal:
 		refuse(w, fault)
 		return r, true
 	}
+	panic("this is a bug: an unknown fault")
 }
 
 func (p *Proxy) fault(w Write) Fault {

@@ -120,7 +120,7 @@ func stable() *story {
 
 func sluiceOwns(fields string) func(*appsv1.Deployment) {
 	return func(d *appsv1.Deployment) {
-		d.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "sluice", FieldsV1: &metav1.FieldsV1{Raw: []byte(fields)}}}
+		d.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "sluice", FieldsV1: metav1.NewFieldsV1(fields)}}
 	}
 }
 

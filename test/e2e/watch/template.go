@@ -34,7 +34,7 @@ func foreignFields(entries []metav1.ManagedFieldsEntry) []string {
 			continue
 		}
 		var fields map[string]json.RawMessage
-		if err := json.Unmarshal(e.FieldsV1.Raw, &fields); err != nil {
+		if err := json.Unmarshal(e.FieldsV1.GetRawBytes(), &fields); err != nil {
 			found = append(found, fmt.Sprintf("managedFields of %s cannot be read: %v", e.Manager, err))
 			continue
 		}
