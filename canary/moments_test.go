@@ -3,7 +3,6 @@ package canary
 import (
 	"encoding/json"
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -182,44 +181,6 @@ func TestAnAdoptionThatStartsLateHasItsTimeWhole(t *testing.T) {
 	require.Equal(t, SequenceM, s.release().Sequence)
 }
 
-func (s *simulation) slowActAt(t *testing.T, moment int, actions []string) bool {
-	s.t = t
-	defer func() {
-		if t.Failed() {
-			t.Logf("history:\n%s", strings.Join(s.log, "\n"))
-		}
-	}()
-	s.user("v2")
-	for i := range moment {
-		switch i % 3 {
-		case 0:
-			s.sluice()
-		case 1:
-			s.native()
-		case 2:
-			for _, set := range s.sets {
-				s.pods(set)
-			}
-		}
-		s.check()
-		r := s.release()
-		if r == nil {
-			return true
-		}
-		if r.Phase == Waiting && r.ApprovedBy(r.Step) == "" {
-			s.user("resume")
-		}
-	}
-	s.log = append(s.log, "---- act")
-	s.slow = true
-	for _, action := range actions {
-		s.user(action)
-		s.check()
-	}
-	s.rest()
-	return false
-}
-
 func (s *simulation) promoteFully(image string) {
 	s.user(image)
 	s.user("approve all")
@@ -243,7 +204,7 @@ func TestEveryActionWhileStablePodsAreSlow(t *testing.T) {
 			for moment := 0; ; moment++ {
 				s, over := newSimulation(t, world.n, world.surge, 1, world.steps), false
 				name := fmt.Sprintf("%s of %d, %v after step %d", world.steps, world.n, action, moment)
-				if !t.Run(name, func(t *testing.T) { over = s.slowActAt(t, moment, action) }) || over {
+				if !t.Run(name, func(t *testing.T) { over = s.actAt(t, moment, action, true) }) || over {
 					break
 				}
 			}

@@ -620,7 +620,7 @@ func TestEveryActionAtEveryMoment(t *testing.T) {
 			for moment := 0; ; moment++ {
 				s, over := newSimulation(t, world.n, world.surge, 1, world.steps), false
 				name := fmt.Sprintf("%s of %d, %v after step %d", world.steps, world.n, action, moment)
-				if !t.Run(name, func(t *testing.T) { over = s.actAt(t, moment, action) }) || over {
+				if !t.Run(name, func(t *testing.T) { over = s.actAt(t, moment, action, false) }) || over {
 					break
 				}
 				for what, sign := range unseen {
@@ -635,7 +635,7 @@ func TestEveryActionAtEveryMoment(t *testing.T) {
 }
 
 // actAt runs a release up to the moment, acts, and lets it come to rest; true: it was over before.
-func (s *simulation) actAt(t *testing.T, moment int, actions []string) bool {
+func (s *simulation) actAt(t *testing.T, moment int, actions []string, slow bool) bool {
 	s.t = t
 	defer func() {
 		if t.Failed() {
@@ -663,6 +663,7 @@ func (s *simulation) actAt(t *testing.T, moment int, actions []string) bool {
 			s.user("resume")
 		}
 	}
+	s.slow = slow // from now on
 	for _, action := range actions {
 		s.user(action)
 		s.check()
