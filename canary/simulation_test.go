@@ -158,6 +158,9 @@ func (s *simulation) sluice() bool {
 	s.writes++
 	s.notef("sluice: %s", describe(move.Write))
 	s.apply(move.Write)
+	if move.Event != nil {
+		s.notef("event %s: %s", move.Event.Reason, move.Event.Message)
+	}
 	return true
 }
 
@@ -610,6 +613,7 @@ func TestEveryActionAtEveryMoment(t *testing.T) {
 	unseen := map[string]string{
 		"promotion by sequence C":       `"stage":"Finishing","sequence":"C"`,
 		"an adopted canary is released": `Disown`,
+		"the Event of sequence C":       `event ReleasePromoting: release 5: all pods are rolled out while the canary stays`,
 	}
 	for _, world := range []struct {
 		n     int
