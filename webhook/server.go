@@ -164,7 +164,7 @@ func (s *Server) Start(ctx context.Context) error {
 		s.drain(base)
 	}
 	_ = s.listener.Close() // ends ServeTLS with an error that says so, and no connection
-	<-ended                // or Shutdown would close the listener a second time, and fail
+	_ = <-ended            // or Shutdown would close the listener a second time, and fail
 	limited, cancel := context.WithTimeout(base, stopTimeout)
 	defer cancel()
 	// Shutdown drops requests that it meets half read, so it comes when there are none any more.
