@@ -96,7 +96,7 @@ func drain(o Observed, rs *ReplicaSet, now time.Time) *Move {
 	if move := takeBack(rs); move != nil {
 		return move
 	}
-	whole := o.ownedAvailable() >= o.Deployment.Replicas-o.Deployment.MaxUnavailable
+	whole := o.ownedAvailable() >= o.Workload.Replicas-o.Workload.MaxUnavailable
 	if rs.Marks.Phase == Promoting && rs.AvailableReplicas > 0 && !whole && !o.Release.overdue(now) {
 		return &Move{Wait: o.Release.left(now)}
 	}
@@ -130,7 +130,7 @@ func restoreStable(o Observed, now time.Time) *Move {
 	if !o.mayRestore() {
 		return nil
 	}
-	r, d, stable := o.Release, o.Deployment, o.stable()
+	r, d, stable := o.Release, o.Workload, o.stable()
 	switch {
 	case !r.Restoring && stable != nil && stable.Replicas > 0:
 		return nil
@@ -158,13 +158,13 @@ func restoreStable(o Observed, now time.Time) *Move {
 // mayRestore: not while a canary is adopted or taken back, and not where the Deployment has a ReplicaSet
 // of the held template from before, which the deployment controller prefers.
 func (o Observed) mayRestore() bool {
-	return o.Release.Holds() && o.Release.Stage != Adopting && o.Deployment.Replicas > 0 && o.StableRecorded &&
+	return o.Release.Holds() && o.Release.Stage != Adopting && o.Workload.Replicas > 0 && o.StableRecorded &&
 		!o.adopting() && !o.hasOwn(o.canary())
 }
 
 func startRestoring(o Observed, now time.Time) *Move {
 	next := o.Release.at(now)
-	next.Restoring, next.Surge = true, max(next.Surge, o.Deployment.Replicas)
+	next.Restoring, next.Surge = true, max(next.Surge, o.Workload.Replicas)
 	return &Move{Write: &Write{SetRelease: next}, Event: restored(next)}
 }
 

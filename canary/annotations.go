@@ -25,8 +25,8 @@ const (
 // Annotations that drive a release. They name what they mean, so that a stale one does nothing, and
 // they take effect only in the write that changes them.
 const (
-	// ApproveAnnotation approves a step: "<release>/<step>". People write it, and so does admission
-	// for `kubectl rollout resume`.
+	// ApproveAnnotation approves a step: "<release>/<step>", or that step and all after it:
+	// "<release>/full". People write it, and so does admission for `kubectl rollout resume`.
 	ApproveAnnotation = "sluice.dev/approve"
 	// AbortAnnotation aborts a release: "<release>".
 	AbortAnnotation = "sluice.dev/abort"

@@ -95,7 +95,7 @@ func conflicts(old, new *Workload) bool {
 
 func classify(r Review) (change, error) {
 	c := change{Review: r}
-	if r.Kind == Deployment && r.Old.Metadata.Labels[ActiveLabel] == "true" {
+	if Holdable(r.Kind) && r.Old.Metadata.Labels[ActiveLabel] == "true" {
 		// Admission sets that label together with the state, and in every namespace takes it off what comes
 		// without one: a state without it was planted where sluice did not stand. One that cannot be read was
 		// not written by sluice either. Both count as none and are removed.
@@ -118,7 +118,17 @@ func classify(r Review) (change, error) {
 
 // reverts: the stable template comes back.
 func (c change) reverts() bool {
-	return c.release != nil && !c.sameTemplate && c.newHash == c.release.Stable.Hash
+	return c.release != nil && !c.sameTemplate && c.stableAgain() != nil
+}
+
+// stableAgain returns the stable version that the new template is, nil where it is none.
+func (c change) stableAgain() *Revision {
+	for _, stable := range []*Revision{&c.release.Stable, c.release.Former} {
+		if stable != nil && c.newHash == stable.Hash {
+			return stable
+		}
+	}
+	return nil
 }
 
 // settles: sluice's own write that asks to read the config once more, before the canary is created.
@@ -155,11 +165,11 @@ func (c change) guard(w World) (Reason, string) {
 	if c.release == nil {
 		return "", ""
 	}
-	if c.New.Spec.Strategy.Type != c.Old.Spec.Strategy.Type && !c.reverts() {
+	if c.New.strategy(c.Kind).Type != c.Old.strategy(c.Kind).Type && !c.reverts() {
 		return StrategyChange, c.strategyMessage()
 	}
 	if c.New.Replicas() == 0 && c.Old.Replicas() != 0 {
-		return ScaleToZero, ScaleToZeroMessage(c.New.Metadata.Namespace, c.New.Metadata.Name, c.release)
+		return ScaleToZero, ScaleToZeroMessage(c.Kind, c.New.Metadata.Namespace, c.New.Metadata.Name, c.release)
 	}
 	return "", ""
 }
@@ -187,7 +197,7 @@ func decideCreate(r Review, w World) Decision {
 	d := Decision{Verdict: Native, Want: stateless(), Warnings: overriddenWarning(s)}
 	digest := s.digest(w)
 	d.Want.Digest = &digest
-	if r.Kind != Deployment {
+	if !Holdable(r.Kind) {
 		return d
 	}
 	if !s.Disabled {
@@ -204,6 +214,9 @@ func decideCreate(r Review, w World) Decision {
 func undo(want *Want, carried *Release, w *Workload) {
 	if carried.Holds() && w.Spec.Paused {
 		want.Paused = &carried.Held.Paused
+	}
+	if p := w.Spec.UpdateStrategy.Partition(); carried.Holds() && p != 0 && p == carried.partition() {
+		want.Partition = &carried.Held.Partition
 	}
 	if carried.Surge > 0 && w.Spec.Strategy.MaxSurge() != nil {
 		want.MaxSurge = carried.Held.MaxSurge

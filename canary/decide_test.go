@@ -101,6 +101,9 @@ func (o object) admitted(d Decision) object {
 	if d.Want.Paused != nil {
 		c = c.with("spec.paused", *d.Want.Paused)
 	}
+	if d.Want.Partition != nil {
+		c = c.with("spec.updateStrategy.rollingUpdate.partition", *d.Want.Partition)
+	}
 	if d.Want.MaxSurge != nil {
 		c = c.with("spec.strategy.rollingUpdate.maxSurge", d.Want.MaxSurge)
 	}
@@ -382,11 +385,11 @@ func TestAdmissionOfAnUpdate(t *testing.T) {
 			},
 			wantVerdict: Denied, wantSays: `annotation sluice.dev/steps: "ten": its weight is not a percentage`,
 		},
-		"a StatefulSet is native": {
+		"a DaemonSet is native": {
 			request: func(*testing.T) request {
-				return request{stored: web("v1"), sent: web("v2"), kind: StatefulSet}
+				return request{stored: web("v1"), sent: web("v2"), kind: DaemonSet}
 			},
-			wantVerdict: Native, wantSays: "statefulset/web rolls out natively",
+			wantVerdict: Native, wantSays: "daemonset/web rolls out natively",
 		},
 		"a write without our state during a release carries it over": {
 			request: func(t *testing.T) request {

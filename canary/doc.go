@@ -1,12 +1,12 @@
-// Package canary decides how a new version of a Deployment is released: held, tried in a canary
-// ReplicaSet, promoted in place or aborted. It is pure: values in, value out; no client, no clock.
+// Package canary decides how a new version of a Deployment or StatefulSet is released: held, tried in a
+// few pods, promoted in place or aborted. It is pure: values in, value out; no client, no clock.
 //
 // The state of a release is one annotation of the workload (Release). Two functions move it:
 //
 //   - Decide, at admission, for what people do. It recomputes everything from the old object, so the
 //     same request gives the same answer however often it is asked, and nothing that a client sends
-//     can forge a state. It also is the only place where spec fields follow from the state: paused
-//     while a release is held, maxSurge while a canary is adopted.
+//     can forge a state. It also is the only place where spec fields follow from the state: paused or
+//     the partition while a release is held, maxSurge while a canary is adopted.
 //   - Next, in the controller, for what the cluster does. It names at most one write, which is
 //     persisted before the next one is decided, so a crash after any write changes nothing.
 //
@@ -21,7 +21,7 @@
 //	a release exists, and the strategy's type changes, or N becomes 0          refused
 //	no release, same template                                                  as it came, without forged state
 //	no release, new template, by the old object: canaries disabled, N = 0,     native, with a warning
-//	  Recreate, never available, a selector that matches our labels
+//	  Recreate, OnDelete, never available, a selector that matches our labels
 //	no release, new template                                                   held
 //	a release, same template, sluice.dev/abort names it                        aborted, if permitted
 //	a release, same template, sluice.dev/retry names it and it is aborted      step one, if permitted
@@ -46,4 +46,19 @@
 //	             keep the canary until the rollout is complete
 //	Aborted      the canary to no pods; it stays as evidence
 //	Reverting    the canary away, then unpause
+//
+// # Two kinds
+//
+// What a phase means is the same for both kinds; how it comes about is theirs (mechanics). The canary of
+// a Deployment is a ReplicaSet beside it. That of a StatefulSet replaces pods of it, so:
+//
+//   - At least one pod stays stable: once all pods run one revision, Kubernetes forgets the other. A set
+//     of one pod is held, and waits for approval without a canary.
+//   - The partition is 2147483647 but for the moments in which a step's pods are made. Pods that are
+//     created otherwise, as by a scale-up, are stable ones; a canary pod that is evicted comes back as a
+//     stable one, and the step is made again. A scale-up in those moments, through /scale, makes pods of
+//     the new version; they are taken back.
+//   - Pods that are taken back are deleted one by one, behind the closed partition, and return as stable.
+//   - Where a set is scaled to 0 past admission, or the ControllerRevision of its stable version is
+//     deleted, only the template can bring that version back: the release is aborted and says so.
 package canary

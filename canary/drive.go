@@ -11,8 +11,11 @@ import (
 func (c change) drive(w World) (Decision, error) {
 	next := c.release.clone()
 	next.Held = c.wishes()
-	if next.Step == 0 && !next.Held.Paused {
+	if next.Step == 0 && !c.pausedByUser(next.Held) {
 		next.Step, next.Since = 1, nil
+	}
+	if c.New.Replicas() != c.Old.Replicas() {
+		next.Gate = nil // what is above the partition now would be pods of the new version
 	}
 	asked, stale := c.asked()
 	d, err := c.follow(asked, next, w)
@@ -47,7 +50,13 @@ func (c change) follow(asked string, next *Release, w World) (Decision, error) {
 
 // unpauses: somebody other than `kubectl rollout resume` wants the held workload to go on.
 func (c change) unpauses(next *Release) bool {
-	return c.release.Holds() && c.release.Step > 0 && next.Holds() && !c.New.Spec.Paused && c.Old.Spec.Paused
+	if !c.release.Holds() || c.release.Step == 0 || !next.Holds() {
+		return false
+	}
+	if c.Kind == StatefulSet {
+		return c.New.Spec.UpdateStrategy.Partition() < c.Old.Spec.UpdateStrategy.Partition()
+	}
+	return !c.New.Spec.Paused && c.Old.Spec.Paused
 }
 
 // asks tells whether the write sets an annotation that drives a release, to another value than before.
@@ -82,7 +91,7 @@ func (c change) means(key string) bool {
 	case RetryAnnotation:
 		return value == c.release.Name() && phase == Aborted
 	default:
-		return value == c.release.ApproveValue()
+		return value == c.release.ApproveValue() || value == c.release.ApproveFullValue()
 	}
 }
 
@@ -142,11 +151,15 @@ func (c change) approve(next *Release, w World) (Decision, error) {
 	case c.release.Policy.FourEyes && c.User == c.release.Author:
 		return deny(FourEyes, c.fourEyesMessage()), nil
 	}
-	next.Approvals = append(next.Approvals, Approval{Step: c.release.Step, By: c.User})
+	given := Approval{Step: c.release.Step, By: c.User}
 	value := c.release.ApproveValue()
+	if c.asks(ApproveAnnotation) && c.New.Metadata.Annotations[ApproveAnnotation] == c.release.ApproveFullValue() {
+		given.Full, value = true, c.release.ApproveFullValue()
+	}
+	next.Approvals = append(next.Approvals, given)
 	d, err := c.carry(Approved, next)
 	d.Want.Annotations[ApproveAnnotation] = &value
-	d.Warnings = append(d.Warnings, c.approvedWarning())
+	d.Warnings = append(d.Warnings, c.approvedWarning(given))
 	return d, err
 }
 
@@ -157,7 +170,7 @@ func (c change) abort(next *Release, w World) (Decision, error) {
 	if !c.release.Holds() {
 		return deny(TooLate, c.tooLateMessage()), nil
 	}
-	next.Phase, next.Stage, next.Sequence, next.Since = Aborted, "", "", nil
+	next.Phase, next.Stage, next.Sequence, next.Since, next.Gate = Aborted, "", "", nil, nil
 	next.Reason = "aborted by " + c.User
 	d, err := c.carry(AbortedBy, next)
 	d.Warnings = append(d.Warnings, c.abortWarning())
@@ -175,7 +188,7 @@ func (c change) retry(next *Release, w World) (Decision, error) {
 		return deny(InvalidPolicy, c.refused("its policy is not valid", err.Error())), nil
 	}
 	next.ID, next.Phase, next.Step = c.Old.Metadata.Generation+1, Progressing, 1
-	next.Since, next.Reason, next.Settled, next.Approvals = nil, "", false, nil
+	next.Since, next.Reason, next.Settled, next.Approvals, next.Gate = nil, "", false, nil, nil
 	next.Policy = s.Policy
 	d, err := c.carry(Retried, next)
 	c.forgetDrivers(d.Want, next)

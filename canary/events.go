@@ -26,6 +26,9 @@ func seen(r *Release) *Event {
 func waiting(o Observed, r *Release) *Event {
 	step := r.Policy.step(r.Step)
 	goesOn := "kubectl rollout resume approves it"
+	if o.Kind == StatefulSet {
+		goesOn = fmt.Sprintf("the annotation %s=%s approves it", ApproveAnnotation, r.ApproveValue())
+	}
 	if step.Wait > 0 {
 		goesOn = fmt.Sprintf("it goes on by itself after %s", step.Wait)
 	}
@@ -42,7 +45,7 @@ func passed(r *Release, by string) *Event {
 }
 
 func promoting(r *Release) *Event {
-	how := "the canary's pods stay and the rest is rolled out"
+	how := "the canary's pods stay and the rest is rolled out" // sequences M and P
 	if r.Sequence == SequenceC {
 		how = "all pods are rolled out while the canary stays as extra capacity"
 	}

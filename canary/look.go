@@ -35,7 +35,7 @@ func (o Observed) isStable(rs *ReplicaSet) bool {
 func (o Observed) hasOwn(canary *ReplicaSet) bool {
 	for _, rs := range o.ReplicaSets {
 		if rs.Owned && (canary == nil || rs.UID != canary.UID) &&
-			rs.TemplateHash == o.Deployment.TemplateHash && rs.TemplateDigest == o.Deployment.TemplateDigest {
+			rs.TemplateHash == o.Workload.TemplateHash && rs.TemplateDigest == o.Workload.TemplateDigest {
 			return true
 		}
 	}
@@ -66,7 +66,7 @@ func (o Observed) ownedAvailable() int32 {
 
 // size is how many canary pods the current step has.
 func (o Observed) size() int32 {
-	return o.Release.Policy.step(o.Release.Step).Size(o.Deployment.Replicas)
+	return o.Release.Policy.step(o.Release.Step).size(o.Kind, o.Workload.Replicas, o.Release.Held)
 }
 
 // marks shows the release's state on its canary ReplicaSet. An aborted canary has no weight.
@@ -86,11 +86,11 @@ func resize(o Observed, rs *ReplicaSet, replicas int32) *Move {
 	if rs.ReleaseID != o.Release.ID {
 		marks = rs.Marks
 	}
-	if rs.Replicas == replicas && rs.Marks == marks && rs.MinReadySeconds == o.Deployment.MinReadySeconds {
+	if rs.Replicas == replicas && rs.Marks == marks && rs.MinReadySeconds == o.Workload.MinReadySeconds {
 		return nil
 	}
 	return &Move{Write: &Write{UpdateReplicaSet: &ReplicaSetUpdate{
-		ReplicaSet: *rs, Replicas: replicas, MinReadySeconds: o.Deployment.MinReadySeconds, Marks: marks,
+		ReplicaSet: *rs, Replicas: replicas, MinReadySeconds: o.Workload.MinReadySeconds, Marks: marks,
 	}}}
 }
 

@@ -3,6 +3,8 @@ package canary
 import (
 	"fmt"
 	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
 )
 
 // What people read. A warning stays below 256 characters where names are of ordinary length: the API
@@ -22,6 +24,14 @@ func (c change) annotate(key, value string) string {
 	return fmt.Sprintf("%s --overwrite %s=%s", c.kubectl("annotate"), key, value)
 }
 
+// approveCommand is what goes on with a release.
+func (c change) approveCommand(r *Release) string {
+	if c.Kind == Deployment {
+		return c.kubectl("rollout resume")
+	}
+	return c.annotate(ApproveAnnotation, r.ApproveValue()) // kubectl resumes Deployments only
+}
+
 func (c change) notPermitted(verb, what string) string {
 	return fmt.Sprintf("%q may not %s of %s in namespace %q: that needs the verb %q on %ss.apps; ask somebody who has it, or for a role that grants it",
 		c.User, what, c.subject(), c.New.Metadata.Namespace, verb, strings.ToLower(c.Kind))
@@ -31,18 +41,30 @@ func (c change) holdWarning(next *Release) string {
 	step := next.Policy.step(next.Step)
 	if next.Step == 0 {
 		return fmt.Sprintf("sluice: %s is paused: release %d of the new version starts at step 1 with: %s",
-			c.subject(), next.ID, c.kubectl("rollout resume"))
+			c.subject(), next.ID, c.resumeCommand())
 	}
-	size := step.Size(c.New.Replicas())
-	return fmt.Sprintf("sluice: %s is held as release %d: step 1 of %d runs %d new %s beside %d; once available, %s",
-		c.subject(), next.ID, len(next.Policy.steps()), size, plural(size, "pod"), c.New.Replicas(), c.goesOn(step))
+	size, n := step.size(c.Kind, c.New.Replicas(), next.Held), c.New.Replicas()
+	beside := fmt.Sprintf("beside %d", n)
+	if c.Kind == StatefulSet {
+		beside = fmt.Sprintf("of %d", n)
+	}
+	return fmt.Sprintf("sluice: %s is held as release %d: step 1 of %d runs %d new %s %s; once available, %s",
+		c.subject(), next.ID, len(next.Policy.steps()), size, plural(size, "pod"), beside, c.goesOn(step, next))
 }
 
-func (c change) goesOn(step Step) string {
+// resumeCommand takes back the user's own pause.
+func (c change) resumeCommand() string {
+	if c.Kind == Deployment {
+		return c.kubectl("rollout resume")
+	}
+	return c.kubectl("patch") + ` -p '{"spec":{"updateStrategy":{"rollingUpdate":{"partition":0}}}}'`
+}
+
+func (c change) goesOn(step Step, r *Release) string {
 	if step.Wait > 0 {
 		return fmt.Sprintf("it goes on after %s; abort by applying the old version", step.Wait)
 	}
-	return "approve with: " + c.kubectl("rollout resume")
+	return "approve with: " + c.approveCommand(r)
 }
 
 func (c change) nativeWarning(reason Reason) string {
@@ -57,9 +79,9 @@ func (c change) resumePromotionWarning() string {
 	return fmt.Sprintf("sluice: release %d of %s was approved before: its promotion goes on", c.release.ID, c.subject())
 }
 
-func (c change) approvedWarning() string {
+func (c change) approvedWarning(given Approval) string {
 	next := "it is promoted"
-	if steps := len(c.release.Policy.steps()); c.release.Step < steps {
+	if steps := len(c.release.Policy.steps()); c.release.Step < steps && !given.Full {
 		next = fmt.Sprintf("step %d of %d comes next", c.release.Step+1, steps)
 	}
 	return fmt.Sprintf("sluice: step %d of release %d of %s is approved by %q; %s", c.release.Step, c.release.ID, c.subject(), c.User, next)
@@ -83,8 +105,12 @@ func (c change) abortedWarning() string {
 }
 
 func (c change) unpauseWarning() string {
-	return fmt.Sprintf("sluice: %s stays held as release %d: \"paused: false\" approves nothing. Approve with: %s",
-		c.subject(), c.release.ID, c.kubectl("rollout resume"))
+	field := "paused: false"
+	if c.Kind == StatefulSet {
+		field = fmt.Sprintf("partition: %d", c.New.Spec.UpdateStrategy.Partition())
+	}
+	return fmt.Sprintf("sluice: %s stays held as release %d: %q approves nothing. Approve with: %s",
+		c.subject(), c.release.ID, field, c.approveCommand(c.release))
 }
 
 func (c change) staleWarning(key, value string) string {
@@ -99,8 +125,12 @@ func (c change) notReadyMessage() string {
 	if c.release.Reason != "" {
 		why = brief(c.release.Reason)
 	}
-	return fmt.Sprintf("step %d of release %d of %s is not ready: %s. Look at its pods with \"kubectl get rs,pods -n %s -L %s,%s\" and approve when it is Waiting",
-		c.release.Step, c.release.ID, c.subject(), why, c.New.Metadata.Namespace, PhaseLabel, StepLabel)
+	look := fmt.Sprintf("kubectl get rs,pods -n %s -L %s,%s", c.New.Metadata.Namespace, PhaseLabel, StepLabel)
+	if c.Kind == StatefulSet {
+		look = fmt.Sprintf("kubectl get pods -n %s -L %s", c.New.Metadata.Namespace, appsv1.StatefulSetRevisionLabel)
+	}
+	return fmt.Sprintf("step %d of release %d of %s is not ready: %s. Look at its pods with %q and approve when it is Waiting",
+		c.release.Step, c.release.ID, c.subject(), why, look)
 }
 
 func (c change) abortedMessage() string {
@@ -110,7 +140,7 @@ func (c change) abortedMessage() string {
 
 func (c change) fourEyesMessage() string {
 	return fmt.Sprintf("step %d of release %d of %s needs somebody else's approval: %q is its author and %s is %s. Ask somebody who has the verb %q to run: %s",
-		c.release.Step, c.release.ID, c.subject(), c.User, ApprovalAnnotation, fourEyes, VerbPromote, c.kubectl("rollout resume"))
+		c.release.Step, c.release.ID, c.subject(), c.User, ApprovalAnnotation, fourEyes, VerbPromote, c.approveCommand(c.release))
 }
 
 func (c change) tooLateMessage() string {
@@ -119,13 +149,19 @@ func (c change) tooLateMessage() string {
 
 func (c change) strategyMessage() string {
 	return fmt.Sprintf("the strategy of %s cannot change while release %d is under way: apply the old version first, or let it be promoted (\"%s\" once it is Waiting)",
-		c.subject(), c.release.ID, c.kubectl("rollout resume"))
+		c.subject(), c.release.ID, c.approveCommand(c.release))
+}
+
+func (c change) twoStepsMessage() string {
+	return fmt.Sprintf("the pod template and the update strategy of %s cannot change in one write, since a new version is held by the partition of a RollingUpdate: "+
+		"apply the update strategy alone first", c.subject())
 }
 
 // ScaleToZeroMessage says why a workload with a release may not be scaled to 0, and the way out.
-func ScaleToZeroMessage(namespace, name string, r *Release) string {
-	return fmt.Sprintf("deployment/%s cannot be scaled to 0 while release %d is under way, since the wrong version would come back: "+
-		"apply the old version first, or let it be promoted (\"kubectl rollout resume deployment/%s -n %s\" once it is Waiting)", name, r.ID, name, namespace)
+func ScaleToZeroMessage(kind, namespace, name string, r *Release) string {
+	c := change{Review: Review{Kind: kind, New: &Workload{Metadata: Metadata{Namespace: namespace, Name: name}}}}
+	return fmt.Sprintf("%s cannot be scaled to 0 while release %d is under way, since the wrong version would come back: "+
+		"apply the old version first, or let it be promoted (\"%s\" once it is Waiting)", c.subject(), r.ID, c.approveCommand(r))
 }
 
 func overriddenWarning(s Settings) []string {

@@ -119,7 +119,7 @@ func TestIgnoredConfigIsIgnoredWhenItSettles(t *testing.T) {
 	}
 }
 
-func TestAnExportOfAHeldDeploymentStatesNoPause(t *testing.T) {
+func TestAnExportOfAHeldWorkloadStatesNoPause(t *testing.T) {
 	old := held(t)
 	applied, _ := json.Marshal(object{"metadata": object{"annotations": object{ReleaseAnnotation: "..."}}, "spec": object{"paused": true}})
 	sent := old.image("v3").annotated("kubectl.kubernetes.io/last-applied-configuration", string(applied))

@@ -9,6 +9,8 @@ type Write struct {
 	SetRelease *Release
 	// EndRelease removes the state; admission gives the user's own fields back.
 	EndRelease bool
+	// DeletePod deletes a pod of a StatefulSet, which its controller then makes anew.
+	DeletePod *Pod
 	// RecordStable creates the ControllerRevision with the stable ReplicaSet's template.
 	RecordStable *ReplicaSet
 	// CreateCanary creates the canary ReplicaSet.

@@ -20,17 +20,19 @@ var startingReasons = map[string]bool{
 func (c change) native(s Settings, w World) Reason {
 	old := c.Old
 	switch {
-	case c.Kind != Deployment:
-		return NotADeployment
+	case !Holdable(c.Kind):
+		return NotHeld
 	case c.disabled(s, w):
 		return Disabled
 	case old.Replicas() == 0:
 		return NoReplicas
 	case old.Spec.Strategy.Type == "Recreate":
 		return Recreates
-	case neverAvailable(old):
+	case old.Spec.UpdateStrategy.Type == onDelete:
+		return OnDelete
+	case c.neverAvailable():
 		return NeverAvailable
-	case selectsMarks(old):
+	case c.Kind == Deployment && selectsMarks(old):
 		return SelectsMarks
 	}
 	return ""
@@ -43,12 +45,16 @@ func (c change) disabled(s Settings, w World) bool {
 
 // neverAvailable tells whether it is certain that no pod of the workload has ever been available. In
 // doubt it is not: an outage must not open the gate.
-func neverAvailable(w *Workload) bool {
-	if w.Status.AvailableReplicas > 0 {
+func (c change) neverAvailable() bool {
+	w := c.Old
+	switch {
+	case w.Status.AvailableReplicas > 0:
 		return false
-	}
-	if w.Status.ObservedGeneration == 0 {
+	case w.Status.ObservedGeneration == 0:
 		return true
+	case c.Kind == StatefulSet:
+		// In order, the second pod is created when the first one is ready. Its status says no more.
+		return w.Spec.PodManagementPolicy != parallel && w.Status.Replicas == 1 && w.Replicas() > 1
 	}
 	for _, condition := range w.Status.Conditions {
 		if condition.Type == "Progressing" {

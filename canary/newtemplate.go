@@ -17,25 +17,49 @@ func (c change) start(w World) (Decision, error) {
 			Want:     withDigest(stateless(), digest),
 		}, nil
 	}
+	if c.Kind == StatefulSet && c.New.Spec.UpdateStrategy.Type != rollingUpdate {
+		return deny(StrategyChange, c.twoStepsMessage()), nil // it has no partition to be held by
+	}
 	old, err := TemplateDigest(c.Old.Spec.Template)
 	if err != nil {
 		return Decision{}, err
 	}
 	next := c.newRelease(s, Revision{Hash: c.oldHash, Digest: old}, digest)
-	next.Held.Paused = c.startsPaused()
-	if next.Held.Paused {
+	next.Held = c.firstWishes()
+	if c.pausedByUser(next.Held) {
 		next.Step = 0
 	}
 	return c.held(Hold, next, s), nil
 }
 
-// startsPaused tells whether the user's own pause is in force when a release starts. Once admission
-// has set the field itself (a second invocation), its state says what the user had sent.
-func (c change) startsPaused() bool {
+// firstWishes returns what the user wants in the fields that the hold sets. Once admission has set them
+// (a second invocation), its state says what the user had sent.
+func (c change) firstWishes() Held {
 	if first := c.firstInvocation(); first != nil {
-		return first.Held.Paused
+		return first.Held
 	}
-	return c.New.Spec.Paused
+	return fields(c.New)
+}
+
+// fields returns the fields that a hold sets, as they stand in the object.
+func fields(w *Workload) Held {
+	return Held{Paused: w.Spec.Paused, Partition: w.Spec.UpdateStrategy.Partition()}
+}
+
+// pausedByUser: nothing would roll out even without sluice.
+func (c change) pausedByUser(held Held) bool {
+	if c.Kind == StatefulSet {
+		return held.Partition >= c.New.Replicas()
+	}
+	return held.Paused
+}
+
+// nativeSequence is the promotion that leaves everything to the native controller.
+func (c change) nativeSequence() Sequence {
+	if c.Kind == StatefulSet {
+		return SequenceP
+	}
+	return SequenceC
 }
 
 func (c change) newRelease(s Settings, stable Revision, digest string) *Release {
@@ -56,11 +80,14 @@ func (c change) revert() (Decision, error) {
 	next := c.release.clone()
 	next.Held = c.wishes()
 	next.Phase, next.Since, next.Reason = Reverting, nil, "the stable version was applied again"
-	if next.Holds() {
+	switch {
+	case c.Kind == StatefulSet:
+		next.Stage, next.Gate = Finishing, nil // pods of the stable version are not touched, so nothing has to be held
+	case next.Holds():
 		next.Stage = ""
 	}
 	d := c.with(Reverted, next)
-	d.Want.Digest = &next.Stable.Digest
+	d.Want.Digest = &c.stableAgain().Digest
 	d.Warnings = []string{c.revertWarning()}
 	return d, nil
 }
@@ -68,7 +95,7 @@ func (c change) revert() (Decision, error) {
 // resumesPromotion: a version that was approved and promoted, then reverted natively, comes back
 // before that is over.
 func (c change) resumesPromotion() bool {
-	return c.release.Phase == Reverting && !c.release.Holds() && c.newHash == c.release.Canary.Hash
+	return c.release.Phase == Reverting && !c.release.Holds() && c.release.Sequence != "" && c.newHash == c.release.Canary.Hash
 }
 
 func (c change) resumePromotion() (Decision, error) {
@@ -88,18 +115,22 @@ func (c change) supersede(w World) (Decision, error) {
 	if err != nil {
 		return deny(InvalidPolicy, c.refused("its policy is not valid", err.Error())), nil
 	}
-	stable := c.release.Stable
+	stable, former := c.release.Stable, c.release.Former
 	if c.release.Phase == Promoting && !c.release.Holds() {
 		stable = c.release.Canary
+		if c.Kind == StatefulSet {
+			former = &c.release.Stable
+		}
 	}
 	next := c.newRelease(s, stable, s.digest(w))
+	next.Former = former
 	next.Held = c.wishes()
 	next.Surge = c.release.Surge
 	if c.disabled(s, w) {
-		next.Phase, next.Stage, next.Sequence, next.Surge = Promoting, Finishing, SequenceC, 0
+		next.Phase, next.Stage, next.Sequence, next.Surge = Promoting, Finishing, c.nativeSequence(), 0
 		next.Reason = nativeBecause[Disabled]
 		d := c.with(Native, next)
-		if c.release.Step == 0 || (!c.release.Holds() && c.Old.Spec.Paused) {
+		if c.Kind == Deployment && (c.release.Step == 0 || (!c.release.Holds() && c.Old.Spec.Paused)) {
 			d.Want.Paused = &next.Held.Paused // the user's own pause was there before
 		}
 		d.Want.Digest = &next.Canary.Digest
@@ -107,7 +138,7 @@ func (c change) supersede(w World) (Decision, error) {
 		d.Warnings = append(overriddenWarning(s), c.nativeWarning(Disabled))
 		return d, nil
 	}
-	if pausedByUser := c.release.Step == 0 || (!c.release.Holds() && c.Old.Spec.Paused); pausedByUser && next.Held.Paused {
+	if before := c.release.Step == 0 || (!c.release.Holds() && c.pausedByUser(fields(c.Old))); before && c.pausedByUser(next.Held) {
 		next.Step = 0
 	}
 	return c.held(Superseded, next, s), nil

@@ -4,9 +4,11 @@ import "time"
 
 // Observed is what the controller read, live, of one workload and its release.
 type Observed struct {
-	Deployment  DeploymentState
-	Release     *Release // never nil
-	ReplicaSets []ReplicaSet
+	Kind        string // Deployment or StatefulSet
+	Workload    WorkloadState
+	Release     *Release     // never nil
+	ReplicaSets []ReplicaSet // of a Deployment
+	Pods        []Pod        // of a StatefulSet
 	// StableRecorded: the ControllerRevision with the stable template exists. Recorded: any of the
 	// workload exists, also one of an earlier release.
 	StableRecorded, Recorded bool
@@ -20,27 +22,48 @@ type Observed struct {
 	Blocked string
 }
 
-// DeploymentState is the part of a Deployment that Next needs. Counts are pods.
-type DeploymentState struct {
+// WorkloadState is the part of a workload that Next needs. Counts are pods.
+type WorkloadState struct {
 	Name               string
 	Generation         int64
 	ObservedGeneration int64
 	Replicas           int32 // spec
-	Paused             bool
-	RollingUpdate      bool  // spec.strategy.type
-	MaxSurge           int32 // resolved against Replicas
-	MaxUnavailable     int32 // resolved against Replicas, with the API's rule that not both are 0
 	MinReadySeconds    int32
 	TemplateHash       string // HashTemplate
 	TemplateDigest     string
-	Revision           string // annotation deployment.kubernetes.io/revision
-	StatusReplicas     int32
-	UpdatedReplicas    int32
-	AvailableReplicas  int32
+
+	// Of a Deployment.
+	Paused            bool
+	RollingUpdate     bool   // spec.strategy.type
+	MaxSurge          int32  // resolved against Replicas
+	MaxUnavailable    int32  // resolved against Replicas, with the API's rule that not both are 0
+	Revision          string // annotation deployment.kubernetes.io/revision
+	StatusReplicas    int32
+	UpdatedReplicas   int32
+	AvailableReplicas int32
+
+	// Of a StatefulSet.
+	Partition int32
+	InOrder   bool // spec.podManagementPolicy OrderedReady
+	// Current is the template of status.currentRevision, of which pods below the partition are made;
+	// zero where its ControllerRevision is gone.
+	Current Revision
 }
 
-// Complete tells whether the native rollout is over, as the deployment controller defines it.
-func (d DeploymentState) Complete() bool {
+// Pod is a pod of a StatefulSet.
+type Pod struct {
+	Name     string
+	UID      string
+	Index    int32    // its ordinal less spec.ordinals.start
+	Template Revision // zero where its ControllerRevision is gone
+	Ready    bool
+	// Available: ready for minReadySeconds.
+	Available   bool
+	Terminating bool
+}
+
+// Complete tells whether a Deployment's native rollout is over, as the deployment controller defines it.
+func (d WorkloadState) Complete() bool {
 	return d.ObservedGeneration >= d.Generation && d.UpdatedReplicas == d.Replicas &&
 		d.StatusReplicas == d.Replicas && d.AvailableReplicas == d.Replicas
 }

@@ -35,12 +35,12 @@ func (r *Release) finishing(sequence Sequence, now time.Time) *Release {
 }
 
 func adopt(o Observed, canary *ReplicaSet, now time.Time) Move {
-	r, d := o.Release, o.Deployment
+	r, d := o.Release, o.Workload
 	switch {
 	case d.ObservedGeneration < d.Generation:
 		return Move{} // the deployment controller does not know the pinned maxSurge yet; its status write wakes us
 	case !canary.Settled():
-		return await(o, canary, now)
+		return await(o, deployment{o}, now)
 	case now.Sub(*r.Since) > AdoptionTimeout/2:
 		return Move{Write: &Write{SetRelease: r.at(now)}} // so that the adoption has its time whole
 	case !adoptable(o, canary) || d.MaxSurge != canary.Replicas || r.Surge != canary.Replicas:
@@ -56,7 +56,7 @@ func adopt(o Observed, canary *ReplicaSet, now time.Time) Move {
 
 // adopted is the proof that the Deployment took the canary as its new ReplicaSet, and that it is whole.
 func adopted(o Observed, canary *ReplicaSet) bool {
-	d := o.Deployment
+	d := o.Workload
 	return canary.Owned && canary.Revision != "" && canary.Revision == d.Revision && canary.Settled() &&
 		d.ObservedGeneration >= d.Generation && d.UpdatedReplicas == canary.Replicas
 }
@@ -91,7 +91,7 @@ func fallBack(o Observed, canary *ReplicaSet, now time.Time) Move {
 
 // finish waits for the native rollout, then clears away what the release made and ends it.
 func finish(o Observed) Move {
-	if !o.Deployment.Complete() {
+	if !o.Workload.Complete() {
 		return Move{}
 	}
 	if move := cleanUp(o); move != nil {

@@ -6,10 +6,11 @@ type Reason string
 // Reasons of the verdict Native.
 const (
 	New            Reason = "New"
-	NotADeployment Reason = "NotADeployment"
+	NotHeld        Reason = "KindNotHeld"
 	Disabled       Reason = "CanariesDisabled"
 	NoReplicas     Reason = "NoReplicas"
 	Recreates      Reason = "Recreate"
+	OnDelete       Reason = "OnDelete"
 	NeverAvailable Reason = "NeverAvailable"
 	SelectsMarks   Reason = "SelectsMarks"
 )
@@ -30,10 +31,11 @@ const (
 // nativeBecause says to people why a version is not held.
 var nativeBecause = map[Reason]string{
 	New:            "it is new",
-	NotADeployment: "sluice holds Deployments only",
+	NotHeld:        "sluice holds Deployments and StatefulSets only",
 	Disabled:       "its canaries are disabled",
 	NoReplicas:     "it has no replicas",
 	Recreates:      "its strategy is Recreate",
+	OnDelete:       "its update strategy is OnDelete",
 	NeverAvailable: "the version before never became available",
 	SelectsMarks:   "its selector would match the canary ReplicaSet's own labels",
 }

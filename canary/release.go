@@ -3,6 +3,7 @@ package canary
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -43,6 +44,8 @@ const (
 	SequenceM Sequence = "M"
 	// SequenceC: the Deployment rolls out natively while the canary stays as extra capacity.
 	SequenceC Sequence = "C"
+	// SequenceP: the partition goes down and the StatefulSet replaces its remaining pods natively.
+	SequenceP Sequence = "P"
 )
 
 // Release is the state of a release, kept as JSON in ReleaseAnnotation of the workload.
@@ -56,6 +59,9 @@ type Release struct {
 	Sequence Sequence `json:"sequence,omitempty"`
 	Stable   Revision `json:"stable"`
 	Canary   Revision `json:"canary"`
+	// Former is the version that a StatefulSet was being promoted from when this release superseded that
+	// promotion: Kubernetes still makes pods of it.
+	Former *Revision `json:"former,omitempty"`
 	// Policy is the one in force when the release started.
 	Policy    Policy     `json:"policy"`
 	Author    string     `json:"author,omitempty"`
@@ -77,7 +83,10 @@ type Release struct {
 	Lifted bool `json:"lifted,omitempty"`
 	// Surge is the maxSurge that admission pins, in pods; 0: none.
 	Surge int32 `json:"surge,omitempty"`
-	Held  Held  `json:"held"`
+	// Gate is the partition of a StatefulSet while pods of a step are being made; nil: closed, which
+	// lets nothing of the new version run that does not run yet.
+	Gate *int32 `json:"gate,omitempty"`
+	Held Held   `json:"held"`
 }
 
 // Revision names a pod template.
@@ -92,6 +101,8 @@ type Revision struct {
 type Approval struct {
 	Step int    `json:"step"`
 	By   string `json:"by"`
+	// Full: the steps after it are skipped.
+	Full bool `json:"full,omitempty"`
 }
 
 // Held is what the user wants in the fields that sluice sets during a release.
@@ -102,6 +113,8 @@ type Held struct {
 	Stated int64 `json:"stated,omitempty"`
 	// MaxSurge is set only while Surge is.
 	MaxSurge json.RawMessage `json:"maxSurge,omitempty"`
+	// Partition is that of a StatefulSet.
+	Partition int32 `json:"partition,omitempty"`
 }
 
 // DecodeRelease returns the release of a workload's annotations, nil where there is none.
@@ -136,17 +149,40 @@ func (r *Release) Holds() bool {
 
 // ApprovedBy returns who approved a step, empty where nobody did.
 func (r *Release) ApprovedBy(step int) string {
+	return r.approval(step).By
+}
+
+// approval returns the zero Approval where nobody approved the step.
+func (r *Release) approval(step int) Approval {
 	for _, a := range r.Approvals {
 		if a.Step == step {
-			return a.By
+			return a
 		}
 	}
-	return ""
+	return Approval{}
 }
 
 // ApproveValue is the value of ApproveAnnotation that approves the current step.
 func (r *Release) ApproveValue() string {
 	return fmt.Sprintf("%d/%d", r.ID, r.Step)
+}
+
+// ApproveFullValue is the value of ApproveAnnotation that approves the current step and skips those
+// after it.
+func (r *Release) ApproveFullValue() string {
+	return r.Name() + "/full"
+}
+
+// closed is the partition of a StatefulSet that is held: greater than any ordinal, so that pods of a
+// scale-up are stable ones too.
+const closed int32 = math.MaxInt32
+
+// partition is what a held StatefulSet's partition has to be.
+func (r *Release) partition() int32 {
+	if r.Gate == nil {
+		return closed
+	}
+	return *r.Gate
 }
 
 // Name is the release's id as it stands in labels and annotations.

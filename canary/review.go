@@ -79,9 +79,10 @@ type Decision struct {
 // Want lists values that the admitted object must have. Whoever builds the patch emits only what
 // differs, so an already handled object gets an empty patch.
 type Want struct {
-	// Paused and MaxSurge are spec fields; nil: as they came.
-	Paused   *bool
-	MaxSurge json.RawMessage
+	// Paused, MaxSurge and Partition are spec fields; nil: as they came.
+	Paused    *bool
+	MaxSurge  json.RawMessage
+	Partition *int32 // StatefulSet
 	// Annotations and Labels of the workload; a nil value: absent.
 	Annotations map[string]*string
 	Labels      map[string]*string
@@ -102,6 +103,9 @@ func (d Decision) Changes(w *Workload) (bool, error) {
 		return true, nil
 	}
 	if s := d.Want.MaxSurge; s != nil && string(s) != string(w.Spec.Strategy.MaxSurge()) {
+		return true, nil
+	}
+	if p := d.Want.Partition; p != nil && *p != w.Spec.UpdateStrategy.Partition() {
 		return true, nil
 	}
 	if differ(d.Want.Annotations, w.Metadata.Annotations) || differ(d.Want.Labels, w.Metadata.Labels) {

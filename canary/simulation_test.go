@@ -21,7 +21,7 @@ type simulation struct {
 	d          object
 	decoded    *Workload // of d
 	generation int
-	status     DeploymentState // what the deployment controller last wrote
+	status     WorkloadState // what the deployment controller last wrote
 	sets       []*simSet
 	records    map[string]json.RawMessage // stable template by revision
 	now        time.Time
@@ -99,7 +99,7 @@ func (s *simulation) write(sent object, user string, sluice bool, manager string
 	return true
 }
 
-func (s *simulation) state() DeploymentState {
+func (s *simulation) state() WorkloadState {
 	w := s.workload()
 	n := w.Replicas()
 	state := s.status
@@ -132,7 +132,7 @@ func resolve(raw json.RawMessage, n int32, up bool) int32 {
 }
 
 func (s *simulation) observed() Observed {
-	o := Observed{Deployment: s.state(), Release: s.release(), SettleTime: time.Second}
+	o := Observed{Kind: Deployment, Workload: s.state(), Release: s.release(), SettleTime: time.Second}
 	for _, set := range s.sets {
 		o.ReplicaSets = append(o.ReplicaSets, set.ReplicaSet)
 	}
@@ -322,7 +322,7 @@ func (s *simulation) scaleTo(set *simSet, replicas int32) {
 }
 
 // scalePaused is scale() of sync.go: it does not look at readiness.
-func (s *simulation) scalePaused(d DeploymentState, owned []*simSet, current *simSet) {
+func (s *simulation) scalePaused(d WorkloadState, owned []*simSet, current *simSet) {
 	var active []*simSet
 	var total int32
 	for _, set := range owned {
@@ -367,7 +367,7 @@ func (s *simulation) scalePaused(d DeploymentState, owned []*simSet, current *si
 }
 
 // roll is rolling.go: up while total < N + maxSurge, down while available > N - maxUnavailable.
-func (s *simulation) roll(d DeploymentState, owned []*simSet, current *simSet) {
+func (s *simulation) roll(d WorkloadState, owned []*simSet, current *simSet) {
 	var total, available int32
 	for _, set := range owned {
 		total += set.Replicas

@@ -5,8 +5,8 @@ import "time"
 // slipped repairs what got past admission while its webhook was not registered: a hold that was
 // lifted, or a template that nobody held. Each is written once, so that sluice does not fight where its
 // webhook still is away.
-func slipped(o Observed, now time.Time) *Move {
-	r, d := o.Release, o.Deployment
+func slipped(o Observed, m mechanics, now time.Time) *Move {
+	r, d := o.Release, o.Workload
 	if !r.Holds() {
 		return nil
 	}
@@ -17,12 +17,12 @@ func slipped(o Observed, now time.Time) *Move {
 	if d.TemplateHash != held {
 		return otherTemplate(o, now)
 	}
-	if d.Paused != r.Lifted {
+	if m.lifted() == r.Lifted {
 		return nil
 	}
 	next := r.clone()
-	next.Lifted = !d.Paused
-	move := &Move{Write: &Write{SetRelease: next}} // admission pauses in this write
+	next.Lifted = m.lifted()
+	move := &Move{Write: &Write{SetRelease: next}} // admission holds it again in this write
 	if next.Lifted {
 		move.Event = lifted(next)
 	}
@@ -32,8 +32,11 @@ func slipped(o Observed, now time.Time) *Move {
 // otherTemplate holds the template that is in the spec as a release of its own, or reverts where it is
 // the stable one.
 func otherTemplate(o Observed, now time.Time) *Move {
-	r, d := o.Release, o.Deployment
+	r, d := o.Release, o.Workload
 	next := r.to(Reverting, now, "the stable version was applied while sluice's webhook was away")
+	if o.Kind == StatefulSet {
+		next.Stage = Finishing
+	}
 	if d.TemplateHash != r.Stable.Hash {
 		next = r.to(Progressing, now, "this version was applied while sluice's webhook was away")
 		next.ID, next.Step = d.Generation+1, 1

@@ -37,6 +37,16 @@ func (s Step) Size(n int32) int32 {
 	return min(max(size, 1), n)
 }
 
+// size is Size for a kind of workload. Canary pods of a StatefulSet replace stable ones above the user's
+// own partition, and one stable pod has to stay: once all pods run one revision, Kubernetes forgets the
+// other. Source: k8s.io/kubernetes pkg/controller/statefulset, completeRollingUpdate.
+func (s Step) size(kind string, n int32, held Held) int32 {
+	if kind != StatefulSet {
+		return s.Size(n)
+	}
+	return max(0, min(s.Size(n), n-1, n-held.Partition))
+}
+
 // ParseSteps parses the value of StepsAnnotation. The error names the faulty step and the grammar.
 func ParseSteps(value string) ([]Step, error) {
 	var steps []Step

@@ -54,8 +54,12 @@ func (c change) with(verdict Verdict, next *Release) Decision {
 		want.Annotations[ReleaseAnnotation] = &value
 		want.Labels[ActiveLabel] = &active
 	}
-	want.Paused = c.paused(next)
-	want.MaxSurge = c.maxSurge(next)
+	if c.Kind == StatefulSet {
+		want.Partition = c.partition(next)
+	} else {
+		want.Paused = c.paused(next)
+		want.MaxSurge = c.maxSurge(next)
+	}
 	return Decision{Verdict: verdict, Want: want}
 }
 
@@ -73,6 +77,24 @@ func (c change) paused(next *Release) *bool {
 		return &c.release.Held.Paused
 	case next == nil && c.release != nil && c.release.Held.Paused:
 		return &yes
+	}
+	return nil
+}
+
+// partition returns the partition after the request, nil where it is the user's.
+func (c change) partition(next *Release) *int32 {
+	switch first := c.firstInvocation(); {
+	case c.New.Spec.UpdateStrategy.Type != rollingUpdate:
+		return nil // it was changed together with a way back to the stable version
+	case next.Holds():
+		asserted := next.partition()
+		return &asserted
+	case first.Holds() && (c.release == nil || !c.release.Holds()):
+		return &first.Held.Partition
+	case next != nil:
+		return &next.Held.Partition
+	case c.release.Holds():
+		return &c.release.Held.Partition
 	}
 	return nil
 }

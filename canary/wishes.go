@@ -36,6 +36,12 @@ func (c change) wishes() Held {
 	_, annotated := c.New.Metadata.Annotations[ReleaseAnnotation]
 	_, labelled := c.New.Metadata.Labels[ActiveLabel]
 	fromFile := !annotated && !labelled
+	if c.Kind == StatefulSet {
+		if now := c.New.Spec.UpdateStrategy.Partition(); !c.release.Holds() || (now != closed && now != c.Old.Spec.UpdateStrategy.Partition()) {
+			held.Partition = now
+		}
+		return held
+	}
 	held.Paused = c.wishesPaused(held.Paused, fromFile)
 	if c.release.Surge == 0 {
 		return held

@@ -14,6 +14,18 @@ const (
 	DaemonSet   = "DaemonSet"
 )
 
+// Holdable tells whether workloads of a kind can be held; the others roll out natively.
+func Holdable(kind string) bool {
+	return kind == Deployment || kind == StatefulSet
+}
+
+// Values of a StatefulSet's spec.
+const (
+	onDelete      = "OnDelete"
+	rollingUpdate = "RollingUpdate"
+	parallel      = "Parallel"
+)
+
 // Workload is the part of a Deployment, StatefulSet or DaemonSet (apps/v1) that decisions need. It is
 // decoded from the raw object: the pod template stays raw, so that fields newer than our libraries
 // are compared and carried. It must not be changed once a decision was made on it.
@@ -43,8 +55,9 @@ type Spec struct {
 	Replicas                *int32          `json:"replicas"`
 	Paused                  bool            `json:"paused"`
 	Selector                json.RawMessage `json:"selector"`
-	Strategy                Strategy        `json:"strategy"`       // Deployment
-	UpdateStrategy          Strategy        `json:"updateStrategy"` // StatefulSet, DaemonSet
+	Strategy                Strategy        `json:"strategy"`            // Deployment
+	UpdateStrategy          Strategy        `json:"updateStrategy"`      // StatefulSet, DaemonSet
+	PodManagementPolicy     string          `json:"podManagementPolicy"` // StatefulSet
 	ProgressDeadlineSeconds *int32          `json:"progressDeadlineSeconds"`
 	Template                json.RawMessage `json:"template"`
 }
@@ -53,7 +66,8 @@ type Spec struct {
 type Strategy struct {
 	Type          string `json:"type"`
 	RollingUpdate *struct {
-		MaxSurge json.RawMessage `json:"maxSurge"` // an integer or a percent string, raw
+		MaxSurge  json.RawMessage `json:"maxSurge"`  // Deployment: an integer or a percent string, raw
+		Partition *int32          `json:"partition"` // StatefulSet
 	} `json:"rollingUpdate"`
 }
 
@@ -65,9 +79,18 @@ func (s Strategy) MaxSurge() json.RawMessage {
 	return s.RollingUpdate.MaxSurge
 }
 
+// Partition returns the partition of a StatefulSet's update strategy, 0 where there is none.
+func (s Strategy) Partition() int32 {
+	if s.RollingUpdate == nil || s.RollingUpdate.Partition == nil {
+		return 0
+	}
+	return *s.RollingUpdate.Partition
+}
+
 // Status is the part of a workload's status that decisions need.
 type Status struct {
 	ObservedGeneration int64       `json:"observedGeneration"`
+	Replicas           int32       `json:"replicas"`
 	AvailableReplicas  int32       `json:"availableReplicas"`
 	Conditions         []Condition `json:"conditions"`
 }
@@ -98,6 +121,14 @@ func (w *Workload) Replicas() int32 {
 		return 1
 	}
 	return *w.Spec.Replicas
+}
+
+// strategy returns the strategy by which a workload of this kind rolls out.
+func (w *Workload) strategy(kind string) Strategy {
+	if kind == Deployment {
+		return w.Spec.Strategy
+	}
+	return w.Spec.UpdateStrategy
 }
 
 // templateHash returns HashTemplate of the pod template, computed once.

@@ -23,11 +23,17 @@ var calls = map[string]call{
 	"cluster configmaps get": {"hashing/live/read.go", "c.Get(ctx, key, &configMap)"},
 	"cluster secrets get":    {"hashing/live/read.go", "c.Get(ctx, key, &secret)"},
 	"cluster pods list":      {"canary/controller/trouble.go", "r.client.List(ctx, pods"},
+	"cluster pods delete":    {"canary/controller/statefulset.go", `r.deleteExactly(ctx, &s.pods[i], "pod")`},
 
 	"cluster apps/deployments get":   {"canary/controller/observe.go", "r.client.Get(ctx, key, object)"},
 	"cluster apps/deployments list":  {"canary/controller/canaryset.go", `deploymentKind.GroupVersion().WithKind("DeploymentList")`},
 	"cluster apps/deployments watch": {"canary/controller/setup.go", "For(&appsv1.Deployment{}"},
 	"cluster apps/deployments patch": {"canary/controller/apply.go", "r.client.Patch(ctx, target"},
+
+	"cluster apps/statefulsets get":   {"canary/controller/observe.go", "r.client.Get(ctx, key, object)"},
+	"cluster apps/statefulsets list":  {"canary/controller/setup.go", "For(&appsv1.StatefulSet{}"},
+	"cluster apps/statefulsets watch": {"canary/controller/setup.go", "For(&appsv1.StatefulSet{}"},
+	"cluster apps/statefulsets patch": {"canary/controller/apply.go", "r.client.Patch(ctx, target"},
 
 	"cluster apps/replicasets get":    {"canary/controller/canaryset.go", "r.client.Get(ctx, client.ObjectKeyFromObject(want), found)"},
 	"cluster apps/replicasets list":   {"canary/controller/observe.go", `replicaSetKind.GroupVersion().WithKind("ReplicaSetList")`},

@@ -49,7 +49,7 @@ func TestTheWebhooksAreThese(t *testing.T) {
 		resources []string
 	}
 	workloads := []string{"deployments", "statefulsets", "daemonsets"}
-	scales := []string{"deployments/scale"}
+	scales := []string{"deployments/scale", "statefulsets/scale"}
 	want := map[string]contract{
 		"mutating workloads.sluice.dev":   {"/mutate", admissionregistrationv1.Fail, workloads},
 		"mutating releases.sluice.dev":    {"/mutate", admissionregistrationv1.Fail, workloads},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/mattbaird/jsonpatch"
@@ -61,8 +62,14 @@ func patchFor(raw json.RawMessage, w *canary.Workload, want *canary.Want) (patch
 	if want.Paused != nil && *want.Paused != w.Spec.Paused {
 		p.set(*want.Paused, "spec", "paused")
 	}
-	if err := p.maxSurge(raw, w, want.MaxSurge); err != nil {
+	if err := p.rolling(raw, "strategy", w.Spec.Strategy, "maxSurge", want.MaxSurge, w.Spec.Strategy.MaxSurge()); err != nil {
 		return nil, err
+	}
+	if want.Partition != nil {
+		wanted, current := number(*want.Partition), number(w.Spec.UpdateStrategy.Partition())
+		if err := p.rolling(raw, "updateStrategy", w.Spec.UpdateStrategy, "partition", wanted, current); err != nil {
+			return nil, err
+		}
 	}
 	if want.Digest == nil {
 		return p, nil
@@ -89,35 +96,35 @@ func (p *patch) entries(want map[string]*string, have map[string]string, path ..
 	}
 }
 
-func (p *patch) maxSurge(raw json.RawMessage, w *canary.Workload, want json.RawMessage) error {
-	if want == nil || bytes.Equal(want, w.Spec.Strategy.MaxSurge()) {
+// rolling sets a field of the rolling update of a strategy, decoded as have.
+func (p *patch) rolling(raw json.RawMessage, strategy string, have canary.Strategy, field string, want, current json.RawMessage) error {
+	if want == nil || bytes.Equal(want, current) {
 		return nil
 	}
-	if w.Spec.Strategy.RollingUpdate == nil {
+	if have.RollingUpdate == nil {
 		var object struct {
-			Spec struct {
-				Strategy json.RawMessage `json:"strategy"`
-			} `json:"spec"`
+			Spec map[string]json.RawMessage `json:"spec"`
 		}
 		if err := kjson.UnmarshalCaseSensitivePreserveInts(raw, &object); err != nil {
-			return fmt.Errorf("decoding spec.strategy: %w", err)
+			return fmt.Errorf("decoding spec.%s: %w", strategy, err)
 		}
-		if !isObject(object.Spec.Strategy) {
-			p.set(struct{}{}, "spec", "strategy")
+		if !isObject(object.Spec[strategy]) {
+			p.set(struct{}{}, "spec", strategy)
 		}
-		p.set(struct{}{}, "spec", "strategy", "rollingUpdate")
+		p.set(struct{}{}, "spec", strategy, "rollingUpdate")
 	}
-	p.set(want, "spec", "strategy", "rollingUpdate", "maxSurge")
+	p.set(want, "spec", strategy, "rollingUpdate", field)
 	return nil
+}
+
+func number(n int32) json.RawMessage {
+	return json.RawMessage(strconv.Itoa(int(n)))
 }
 
 // digest sets the config digest of the pod template; empty: there is none.
 func (p *patch) digest(template json.RawMessage, digest string) error {
-	if current, err := canary.TemplateDigest(template); err != nil || current == digest {
-		return err
-	}
 	metadata, annotations, err := templateAnnotations(template)
-	if err != nil {
+	if err != nil || annotations[hashing.AnnotationConfigHash] == digest {
 		return err
 	}
 	if !metadata {
@@ -138,7 +145,8 @@ func templateAnnotations(template json.RawMessage) (bool, map[string]string, err
 			Annotations map[string]string `json:"annotations"`
 		} `json:"metadata"`
 	}
-	if err := kjson.UnmarshalCaseSensitivePreserveInts(template, &t); err != nil {
+	// The spec is most of a template.
+	if err := kjson.UnmarshalCaseSensitivePreserveInts(without("spec", template), &t); err != nil {
 		return false, nil, fmt.Errorf("decoding the pod template: %w", err)
 	}
 	if t.Metadata == nil {

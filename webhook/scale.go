@@ -16,7 +16,7 @@ import (
 )
 
 // scales answers reviews of the scale subresource. A Scale tells nothing of the release, so the
-// workload is read. Only Deployments have releases.
+// workload is read.
 type scales struct {
 	reader client.Reader
 }
@@ -24,7 +24,8 @@ type scales struct {
 // validate refuses to scale a workload with a release to 0. It never blocks because sluice failed: an
 // autoscaler has to go on.
 func (h *scales) validate(ctx context.Context, req *request) (answer, error) {
-	if !req.scalesDeployment() {
+	kind := req.scales()
+	if kind == "" {
 		return ignored(req)
 	}
 	toZero, err := req.scalesToZero()
@@ -35,7 +36,7 @@ func (h *scales) validate(ctx context.Context, req *request) (answer, error) {
 	if !toZero {
 		return allowed("Scale", unchanged), nil
 	}
-	release, err := h.release(ctx, req)
+	release, err := h.release(ctx, kind, req)
 	switch {
 	case err != nil:
 		log.FromContext(ctx).Error(err, "looking for a release before scaling to zero failed")
@@ -44,15 +45,15 @@ func (h *scales) validate(ctx context.Context, req *request) (answer, error) {
 	case release == nil:
 		return allowed("Scale", unchanged), nil
 	}
-	return denied("Scale", canary.Decision{Verdict: canary.Denied, Reason: canary.ScaleToZero, Message: canary.ScaleToZeroMessage(req.Namespace, req.Name, release)}), nil
+	return denied("Scale", canary.Decision{Verdict: canary.Denied, Reason: canary.ScaleToZero, Message: canary.ScaleToZeroMessage(kind, req.Namespace, req.Name, release)}), nil
 }
 
-// release returns the release of the Deployment, nil where it has none or does not exist.
-func (h *scales) release(ctx context.Context, req *request) (*canary.Release, error) {
-	parent := &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{APIVersion: "apps/v1", Kind: canary.Deployment}}
+// release returns the release of the workload, nil where it has none or does not exist.
+func (h *scales) release(ctx context.Context, kind string, req *request) (*canary.Release, error) {
+	parent := &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{APIVersion: "apps/v1", Kind: kind}}
 	err := h.reader.Get(ctx, types.NamespacedName{Namespace: req.Namespace, Name: req.Name}, parent)
 	if client.IgnoreNotFound(err) != nil {
-		return nil, fmt.Errorf("reading Deployment %s/%s: %w", req.Namespace, req.Name, err)
+		return nil, fmt.Errorf("reading %s %s/%s: %w", kind, req.Namespace, req.Name, err)
 	}
 	if parent.Labels[canary.ActiveLabel] != "true" { // also where it was not found
 		return nil, nil
@@ -60,9 +61,13 @@ func (h *scales) release(ctx context.Context, req *request) (*canary.Release, er
 	return canary.DecodeRelease(parent.Annotations)
 }
 
-func (r *request) scalesDeployment() bool {
-	return r.Resource.Group == "apps" && r.Resource.Resource == "deployments" && r.SubResource == "scale" &&
-		r.Operation == admissionv1.Update
+// scales returns the kind of workload that the request scales, empty where it is none that is held.
+func (r *request) scales() string {
+	kind := kinds[r.Resource.Resource]
+	if r.Resource.Group != "apps" || r.SubResource != "scale" || r.Operation != admissionv1.Update || !canary.Holdable(kind) {
+		return ""
+	}
+	return kind
 }
 
 // scalesToZero tells whether the request goes from some replicas to none.

@@ -47,6 +47,7 @@ func TestScalingToZero(t *testing.T) {
 		Annotations: map[string]string{canary.ReleaseAnnotation: release.Encode()},
 	}}
 	plain := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web"}}
+	heldSet := &appsv1.StatefulSet{ObjectMeta: held.ObjectMeta}
 	forged := held.DeepCopy()
 	forged.Annotations[canary.ReleaseAnnotation] = "{"
 	tests := map[string]struct {
@@ -58,12 +59,14 @@ func TestScalingToZero(t *testing.T) {
 		wantWarning string
 	}{
 		"a release refuses it, with the way out": {
-			resource: "deployments", from: 4, to: 0, parent: held, wantMessage: canary.ScaleToZeroMessage("shop", "web", release)},
+			resource: "deployments", from: 4, to: 0, parent: held, wantMessage: canary.ScaleToZeroMessage(canary.Deployment, "shop", "web", release)},
 		"without a release it passes":               {resource: "deployments", from: 4, to: 0, parent: plain},
 		"a Deployment that is gone is none of ours": {resource: "deployments", from: 4, to: 0},
 		"to fewer replicas it passes":               {resource: "deployments", from: 4, to: 1, parent: held},
 		"from zero to zero nothing changes":         {resource: "deployments", from: 0, to: 0, parent: held},
-		"StatefulSets have no releases":             {resource: "statefulsets", from: 4, to: 0},
+		"of a StatefulSet too": {
+			resource: "statefulsets", from: 4, to: 0, parent: heldSet, wantMessage: canary.ScaleToZeroMessage(canary.StatefulSet, "shop", "web", release)},
+		"DaemonSets have no releases": {resource: "daemonsets", from: 4, to: 0},
 		"a failed read blocks nobody": {
 			resource: "deployments", from: 4, to: 0, parent: held, readFails: true,
 			wantWarning: "sluice could not tell whether shop/web has a release: reading Deployment shop/web: etcd is down"},

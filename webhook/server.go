@@ -164,7 +164,8 @@ func (s *Server) Start(ctx context.Context) error {
 		s.drain(base)
 	}
 	_ = s.listener.Close() // ends ServeTLS with an error that says so, and no connection
-	_ = <-ended            // or Shutdown would close the listener a second time, and fail
+	// Had ServeTLS not let go of the listener, Shutdown would close it a second time, and fail.
+	log.FromContext(ctx).V(1).Info("no new connections", "reason", (<-ended).Error())
 	limited, cancel := context.WithTimeout(base, stopTimeout)
 	defer cancel()
 	// Shutdown drops requests that it meets half read, so it comes when there are none any more.

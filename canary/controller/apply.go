@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -26,7 +27,7 @@ func (r *reconciler) apply(ctx context.Context, s *snapshot, write canary.Write)
 		release = write.SetRelease
 	}
 	logf.FromContext(ctx).Info(message,
-		"workload", s.key, "kind", canary.Deployment, "release", release.ID, "phase", release.Phase,
+		"workload", s.key, "kind", r.kind.Kind, "release", release.ID, "phase", release.Phase,
 		"stage", release.Stage, "step", release.Step, "revision", release.Canary.Hash, "reason", release.Reason)
 	return nil
 }
@@ -47,6 +48,8 @@ func (r *reconciler) write(ctx context.Context, s *snapshot, w canary.Write) (st
 		return "restored the stable replica set", r.restoreStable(ctx, s, *w.RestoreStable)
 	case w.CreateCanary != nil:
 		return "created a canary replica set", r.createCanary(ctx, s, *w.CreateCanary)
+	case w.DeletePod != nil:
+		return "deleted a pod of a stateful set", r.deletePod(ctx, s, w.DeletePod.UID)
 	case w.DeleteReplicaSet != nil:
 		return "deleted a canary replica set", r.deleteReplicaSet(ctx, s, w.DeleteReplicaSet.UID)
 	}
@@ -73,7 +76,7 @@ func (r *reconciler) writeReplicaSet(ctx context.Context, s *snapshot, w canary.
 // patchState writes the state, or removes it, and nothing else: admission makes spec fields of it in
 // the same request, so that no chart ever finds sluice as the owner of one.
 func (r *reconciler) patchState(ctx context.Context, s *snapshot, state *string) error {
-	object := s.deployment.object
+	object := s.workload.object
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
 		"resourceVersion": object.GetResourceVersion(),
 		"annotations":     map[string]*string{canary.ReleaseAnnotation: state},
@@ -81,11 +84,11 @@ func (r *reconciler) patchState(ctx context.Context, s *snapshot, state *string)
 	if err != nil {
 		return fmt.Errorf("encoding the state of %s: %w", s.key, err)
 	}
-	target := newObject(deploymentKind)
+	target := newObject(r.kind)
 	target.SetNamespace(s.key.Namespace)
 	target.SetName(s.key.Name)
 	if err := r.client.Patch(ctx, target, client.RawPatch(types.MergePatchType, patch), fieldManager); err != nil {
-		return fmt.Errorf("writing the state of the release of deployment %s: %w", s.key, err)
+		return fmt.Errorf("writing the state of the release of %s %s: %w", strings.ToLower(r.kind.Kind), s.key, err)
 	}
 	return nil
 }

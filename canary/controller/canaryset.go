@@ -68,7 +68,7 @@ func setSpec(rs *unstructured.Unstructured, w *workload, spec podSpec) error {
 }
 
 func (r *reconciler) createCanary(ctx context.Context, s *snapshot, spec canary.CanarySpec) error {
-	rs, err := canaryReplicaSet(s.deployment, s.release, spec)
+	rs, err := canaryReplicaSet(s.workload, s.release, spec)
 	if err != nil {
 		return err
 	}
@@ -121,7 +121,7 @@ func (r *reconciler) claim(ctx context.Context, s *snapshot, want *unstructured.
 	if err := r.client.Get(ctx, client.ObjectKeyFromObject(want), found); err != nil {
 		return fmt.Errorf("reading replica set %s/%s: %w", s.key.Namespace, want.GetName(), err)
 	}
-	ours := refersTo(found, s.deployment.typed.UID) && templateLabels(found)[hashLabel] == templateLabels(want)[hashLabel]
+	ours := refersTo(found, s.workload.typed.UID) && templateLabels(found)[hashLabel] == templateLabels(want)[hashLabel]
 	switch {
 	case found.GetDeletionTimestamp() != nil:
 		return apierrors.NewConflict(replicaSetResource, want.GetName(), fmt.Errorf("it is being deleted"))

@@ -74,7 +74,7 @@ func newCluster(t *testing.T, objects ...client.Object) *cluster {
 // restart starts sluice's controller again, with nothing in memory.
 func (c *cluster) restart() {
 	c.recorder = events.NewFakeRecorder(1000)
-	c.reconcile = newReconciler(c.sluice(), c.recorder, Options{SettleTime: time.Second, Now: func() time.Time { return c.now }})
+	c.reconcile = newReconciler(deploymentKind, c.sluice(), c.recorder, Options{SettleTime: time.Second, Now: func() time.Time { return c.now }})
 }
 
 // sluice returns the client of the controller: counted, and as faulty as the test says.

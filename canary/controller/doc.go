@@ -1,4 +1,4 @@
-// Package controller brings releases of Deployments forward: it observes, asks canary.Next, makes at
+// Package controller brings releases of Deployments and StatefulSets forward: it observes, asks canary.Next, makes at
 // most one write, and observes again.
 //
 // The rule: nothing is remembered. Every decision rests on live (quorum) reads made after whatever woke
@@ -10,7 +10,7 @@
 //
 // # Waking up
 //
-// Informers hold metadata without annotations and managed fields, of Deployments with the label
+// Informers hold metadata without annotations and managed fields, of workloads with the label
 // sluice.dev/release-active and of ReplicaSets with the label sluice.dev/workload: memory grows with
 // the releases in progress, not with the cluster. What happens to the stable ReplicaSet shows in the
 // Deployment's status. CacheOptions has to be given to the manager.
@@ -18,20 +18,21 @@
 // # Writes
 //
 //	write              request                                             guard
-//	SetRelease         merge patch of one annotation of the Deployment     resourceVersion
+//	SetRelease         merge patch of one annotation of the workload       resourceVersion
 //	EndRelease         the same, removed                                   resourceVersion
 //	RecordStable       create ControllerRevision <workload>-<hash>         name
 //	CreateCanary       create ReplicaSet <workload>-<pod-template-hash>    name
 //	UpdateReplicaSet   PUT of the ReplicaSet as read, changed              resourceVersion
 //	Adopt, Disown      the same                                            resourceVersion
 //	Reference, Unmark  the same                                            resourceVersion
-//	DeleteReplicaSet   delete, pods follow in the background               UID
+//	DeleteReplicaSet   delete, pods follow in the background               UID, resourceVersion
+//	DeletePod          delete; the StatefulSet makes it anew               UID, resourceVersion
 //	RestoreStable      create the recorded ReplicaSet                      name
 //	ForgetStable       delete one ControllerRevision; the next look finds  UID
 //	                   the others
 //
-// The controller writes no spec field of a Deployment: it patches its state, and admission makes
-// spec.paused and maxSurge of it in the same request.
+// The controller writes no spec field of a workload: it patches its state, and admission makes
+// spec.paused, maxSurge and the partition of it in the same request.
 //
 // A ReplicaSet is read and written as unstructured data: a pod field newer than our libraries reaches
 // the canary's pods.

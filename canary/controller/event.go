@@ -33,7 +33,7 @@ func (r *reconciler) record(s *snapshot, event *canary.Event) {
 	if event.Warning {
 		kind = corev1.EventTypeWarning
 	}
-	r.recorder.Eventf(s.deployment.object, nil, kind, event.Reason, event.Reason, "%s", trim(event.Message, maxNote))
+	r.recorder.Eventf(s.workload.object, nil, kind, event.Reason, event.Reason, "%s", trim(event.Message, maxNote))
 }
 
 // refused tells people about a failure that does not pass by itself, and returns whether it is one.

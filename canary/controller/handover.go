@@ -33,7 +33,7 @@ func (r *reconciler) updateReplicaSet(ctx context.Context, s *snapshot, uid stri
 		return err
 	}
 	changed := rs.object.DeepCopy()
-	if err := change(changed, s.deployment); err != nil {
+	if err := change(changed, s.workload); err != nil {
 		return fmt.Errorf("changing replica set %s/%s: %w", s.key.Namespace, rs.state.Name, err)
 	}
 	if err := r.client.Update(ctx, changed, fieldManager); err != nil {

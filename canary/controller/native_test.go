@@ -165,7 +165,7 @@ func (c *cluster) revise(w *workload, latest *replicaSet, owned []*replicaSet) b
 
 // scalePaused is what the deployment controller does to the sizes of a paused Deployment, without a
 // look at readiness but for the last rule.
-func (c *cluster) scalePaused(state canary.DeploymentState, owned []*replicaSet, latest *replicaSet) {
+func (c *cluster) scalePaused(state canary.WorkloadState, owned []*replicaSet, latest *replicaSet) {
 	var active []*replicaSet
 	total, newest := int32(0), latest
 	for _, rs := range owned {
@@ -196,7 +196,7 @@ func (c *cluster) scalePaused(state canary.DeploymentState, owned []*replicaSet,
 }
 
 // roll is a rollout in one go.
-func (c *cluster) roll(state canary.DeploymentState, owned []*replicaSet, latest *replicaSet) {
+func (c *cluster) roll(state canary.WorkloadState, owned []*replicaSet, latest *replicaSet) {
 	c.size(latest, state.Replicas)
 	if latest.state.AvailableReplicas < state.Replicas {
 		return

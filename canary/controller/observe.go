@@ -3,8 +3,10 @@ package controller
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
@@ -16,22 +18,24 @@ import (
 )
 
 var (
-	deploymentKind = appsv1.SchemeGroupVersion.WithKind(canary.Deployment)
-	replicaSetKind = appsv1.SchemeGroupVersion.WithKind("ReplicaSet")
+	deploymentKind  = appsv1.SchemeGroupVersion.WithKind(canary.Deployment)
+	statefulSetKind = appsv1.SchemeGroupVersion.WithKind(canary.StatefulSet)
+	replicaSetKind  = appsv1.SchemeGroupVersion.WithKind("ReplicaSet")
 )
 
 // snapshot is what was read for one move, and what its write is guarded by.
 type snapshot struct {
 	key         types.NamespacedName
-	deployment  *workload       // nil: it does not exist
+	workload    *workload       // nil: it does not exist
 	release     *canary.Release // nil: it has none
 	replicaSets []*replicaSet
 	records     []appsv1.ControllerRevision
+	pods        []corev1.Pod // of a StatefulSet
 	observed    canary.Observed
 }
 
 func (s *snapshot) deleting() bool {
-	return s.deployment != nil && s.deployment.typed.DeletionTimestamp != nil
+	return s.workload != nil && s.workload.object.GetDeletionTimestamp() != nil
 }
 
 // replicaSet returns the ReplicaSet that was observed with this UID.
@@ -45,65 +49,69 @@ func (s *snapshot) replicaSet(uid string) (*replicaSet, error) {
 }
 
 // observe reads, live, what the next move of a workload depends on. Where there is no release it reads
-// the Deployment alone.
+// the workload alone.
 func (r *reconciler) observe(ctx context.Context, key types.NamespacedName) (*snapshot, error) {
 	s := &snapshot{key: key}
-	object := newObject(deploymentKind)
+	object, called := newObject(r.kind), strings.ToLower(r.kind.Kind)
 	if err := r.client.Get(ctx, key, object); apierrors.IsNotFound(err) {
 		return s, nil
 	} else if err != nil {
-		return nil, fmt.Errorf("reading deployment %s: %w", key, err)
+		return nil, fmt.Errorf("reading %s %s: %w", called, key, err)
 	}
 	var err error
-	if s.deployment, err = decodeWorkload(object); err != nil {
-		return nil, fmt.Errorf("deployment %s: %w", key, err)
+	if s.workload, err = decodeWorkload(object); err != nil {
+		return nil, fmt.Errorf("%s %s: %w", called, key, err)
 	}
 	if object.GetLabels()[canary.ActiveLabel] != "true" {
 		return s, nil // a state without the label is not sluice's
 	}
 	if s.release, err = canary.DecodeRelease(object.GetAnnotations()); err != nil {
-		return nil, fmt.Errorf("deployment %s: %w", key, err)
+		return nil, fmt.Errorf("%s %s: %w", called, key, err)
 	}
 	if s.release == nil || s.deleting() {
 		return s, nil
 	}
-	if s.replicaSets, err = r.listReplicaSets(ctx, s.deployment); err != nil {
-		return nil, err
+	if err = r.summary(ctx, s); err != nil {
+		return nil, fmt.Errorf("%s %s: %w", called, key, err)
 	}
-	if s.records, err = r.listRecords(ctx, s.deployment); err != nil {
-		return nil, err
-	}
-	s.observed, err = r.summary(ctx, s)
-	return s, err
+	return s, nil
 }
 
-// summary puts together what canary.Next is asked with.
-func (r *reconciler) summary(ctx context.Context, s *snapshot) (canary.Observed, error) {
-	state, err := s.deployment.state()
+// summary reads what the kind's mechanics need to know.
+func (r *reconciler) summary(ctx context.Context, s *snapshot) error {
+	state, err := s.workload.state()
 	if err != nil {
-		return canary.Observed{}, fmt.Errorf("deployment %s: %w", s.key, err)
+		return err
 	}
-	refs, err := hashing.References(s.deployment.template)
+	refs, err := hashing.References(s.workload.template)
 	if err != nil {
-		return canary.Observed{}, fmt.Errorf("deployment %s: %w", s.key, err)
+		return err
 	}
-	observed := canary.Observed{
-		Deployment:     state,
-		Release:        s.release,
-		StableRecorded: s.stableRecordOf() != nil,
-		Recorded:       len(s.records) > 0,
-		UsesConfig:     len(refs) > 0,
-		SettleTime:     r.settle,
+	s.observed = canary.Observed{
+		Kind: r.kind.Kind, Workload: state, Release: s.release, UsesConfig: len(refs) > 0, SettleTime: r.settle,
 	}
+	if r.kind == statefulSetKind {
+		return r.observeSet(ctx, s)
+	}
+	return r.observeReplicaSets(ctx, s)
+}
+
+func (r *reconciler) observeReplicaSets(ctx context.Context, s *snapshot) error {
+	var err error
+	if s.replicaSets, err = r.listReplicaSets(ctx, s.workload); err != nil {
+		return err
+	}
+	if s.records, err = r.listRecords(ctx, s.workload); err != nil {
+		return err
+	}
+	s.observed.StableRecorded, s.observed.Recorded = s.stableRecordOf() != nil, len(s.records) > 0
 	for _, rs := range s.replicaSets {
-		observed.ReplicaSets = append(observed.ReplicaSets, rs.state)
+		s.observed.ReplicaSets = append(s.observed.ReplicaSets, rs.state)
 	}
-	observed.PodTrouble, err = r.podTrouble(ctx, s)
-	return observed, err
+	s.observed.PodTrouble, err = r.podTrouble(ctx, s)
+	return err
 }
 
-// listReplicaSets returns those that match the Deployment's selector and those that its releases made,
-// each once. A ReplicaSet that its Deployment has not adopted yet is among them.
 func (r *reconciler) listReplicaSets(ctx context.Context, w *workload) ([]*replicaSet, error) {
 	marked := labels.SelectorFromSet(labels.Set{canary.WorkloadLabel: canary.WorkloadLabelValue(w.typed.Name)})
 	seen := map[types.UID]bool{}

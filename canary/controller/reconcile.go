@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -21,7 +22,9 @@ const (
 )
 
 // reconciler brings the release of one workload forward.
+// reconciler works on the releases of one kind of workload.
 type reconciler struct {
+	kind     schema.GroupVersionKind
 	client   client.Client // uncached: every read is a quorum read
 	recorder events.EventRecorder
 	settle   time.Duration
@@ -29,8 +32,8 @@ type reconciler struct {
 	pace     *pace
 }
 
-func newReconciler(live client.Client, recorder events.EventRecorder, opts Options) *reconciler {
-	return &reconciler{client: live, recorder: recorder, settle: opts.SettleTime, now: opts.Now, pace: newPace()}
+func newReconciler(kind schema.GroupVersionKind, live client.Client, recorder events.EventRecorder, opts Options) *reconciler {
+	return &reconciler{kind: kind, client: live, recorder: recorder, settle: opts.SettleTime, now: opts.Now, pace: newPace()}
 }
 
 // Reconcile observes, decides, makes at most one write, and observes again.
@@ -45,6 +48,9 @@ func (r *reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		}
 		if s.release == nil {
 			r.pace.forget(request.NamespacedName)
+			if r.kind == statefulSetKind {
+				return ctrl.Result{}, nil // sluice makes no objects for it
+			}
 			return tooLate(r.sweep(ctx, s))
 		}
 		if s.deleting() {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -37,19 +38,31 @@ func Setup(mgr ctrl.Manager, opts Options) error {
 	if err != nil {
 		return fmt.Errorf("making the client of the release controller: %w", err)
 	}
-	r := newReconciler(live, mgr.GetEventRecorder(name), opts)
-	err = ctrl.NewControllerManagedBy(mgr).
-		Named("release").
+	reconcilerOf := func(kind schema.GroupVersionKind) *reconciler {
+		return newReconciler(kind, live, mgr.GetEventRecorder(name), opts)
+	}
+	err = controllerOf(mgr, "deployment", opts).
 		For(&appsv1.Deployment{}, builder.OnlyMetadata).
 		Watches(&appsv1.ReplicaSet{}, handler.EnqueueRequestsFromMapFunc(requestsOf), builder.OnlyMetadata).
+		Complete(reconcilerOf(deploymentKind))
+	if err != nil {
+		return fmt.Errorf("setting up the release controller of deployments: %w", err)
+	}
+	err = controllerOf(mgr, "statefulset", opts).
+		For(&appsv1.StatefulSet{}, builder.OnlyMetadata).
+		Complete(reconcilerOf(statefulSetKind))
+	if err != nil {
+		return fmt.Errorf("setting up the release controller of stateful sets: %w", err)
+	}
+	return nil
+}
+
+func controllerOf(mgr ctrl.Manager, kind string, opts Options) *ctrl.Builder {
+	return ctrl.NewControllerManagedBy(mgr).
+		Named(kind + "-release").
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: opts.Workers,
 			ReconciliationTimeout:   reconcileTimeout,
 			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstRetry, lastRetry),
-		}).
-		Complete(r)
-	if err != nil {
-		return fmt.Errorf("setting up the release controller: %w", err)
-	}
-	return nil
+		})
 }

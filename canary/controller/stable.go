@@ -51,7 +51,7 @@ func (r *reconciler) listRecords(ctx context.Context, w *workload) ([]appsv1.Con
 
 // stableRecordOf returns the record of the release's stable template, nil where there is none.
 func (s *snapshot) stableRecordOf() *appsv1.ControllerRevision {
-	name := recordName(s.deployment, s.release.Stable)
+	name := recordName(s.workload, s.release.Stable)
 	for i := range s.records {
 		if s.records[i].Name == name {
 			return &s.records[i]
@@ -93,7 +93,7 @@ func (r *reconciler) recordStable(ctx context.Context, s *snapshot, uid string) 
 	if err != nil {
 		return err
 	}
-	record, err := newRecord(s.deployment, s.release, rs.object)
+	record, err := newRecord(s.workload, s.release, rs.object)
 	if err != nil {
 		return fmt.Errorf("recording the template of replica set %s/%s: %w", s.key.Namespace, rs.state.Name, err)
 	}
@@ -114,7 +114,7 @@ func (r *reconciler) checkRecord(ctx context.Context, s *snapshot, want *appsv1.
 	if err := r.client.Get(ctx, client.ObjectKeyFromObject(want), found); err != nil {
 		return fmt.Errorf("reading controller revision %s/%s: %w", want.Namespace, want.Name, err)
 	}
-	if refersTo(found, s.deployment.typed.UID) && found.Labels[canary.WorkloadLabel] == want.Labels[canary.WorkloadLabel] {
+	if refersTo(found, s.workload.typed.UID) && found.Labels[canary.WorkloadLabel] == want.Labels[canary.WorkloadLabel] {
 		return nil
 	}
 	return &blocked{fmt.Sprintf("the stable template cannot be recorded: controller revision %s exists and is not sluice's; delete it", want.Name)}
@@ -154,7 +154,7 @@ func (r *reconciler) restoreStable(ctx context.Context, s *snapshot, replicas in
 	if record == nil {
 		return fmt.Errorf("this is a bug: restoring a stable replica set of %s that is not recorded", s.key)
 	}
-	rs, err := stableReplicaSet(s.deployment, record, replicas)
+	rs, err := stableReplicaSet(s.workload, record, replicas)
 	if err != nil {
 		return fmt.Errorf("restoring the stable replica set of %s: %w", s.key, err)
 	}

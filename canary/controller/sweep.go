@@ -20,7 +20,7 @@ func (r *reconciler) sweep(ctx context.Context, s *snapshot) error {
 	if s.deleting() {
 		return nil
 	}
-	if s.deployment == nil {
+	if s.workload == nil {
 		if hidden, err := r.standsForAnother(ctx, s); err != nil || hidden {
 			return err
 		}

@@ -25,6 +25,10 @@ func CacheOptions() map[client.Object]cache.ByObject {
 			Label:     labels.SelectorFromSet(labels.Set{canary.ActiveLabel: "true"}),
 			Transform: onlyTrigger,
 		},
+		&appsv1.StatefulSet{}: {
+			Label:     labels.SelectorFromSet(labels.Set{canary.ActiveLabel: "true"}),
+			Transform: onlyTrigger,
+		},
 		&appsv1.ReplicaSet{}: {
 			Label:     labels.NewSelector().Add(workloadLabelExists()),
 			Transform: onlyTrigger,

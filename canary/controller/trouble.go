@@ -35,14 +35,18 @@ func (r *reconciler) podTrouble(ctx context.Context, s *snapshot) (string, error
 	return "", nil
 }
 
-// trouble names the worst that is known: pods that cannot be created, then the first pod that says
-// what ails it, then the first one that just is not ready.
+// trouble names the worst that is known: pods that cannot be created, then what ails the pods.
 func trouble(rs appsv1.ReplicaSet, pods []corev1.Pod) string {
 	for _, c := range rs.Status.Conditions {
 		if c.Type == appsv1.ReplicaSetReplicaFailure && c.Status == corev1.ConditionTrue {
 			return trim(fmt.Sprintf("replica set %s: %s", rs.Name, because(c.Reason, c.Message)), maxTrouble)
 		}
 	}
+	return troubleOf(pods)
+}
+
+// troubleOf names the first pod that says what ails it, or else the first one that just is not ready.
+func troubleOf(pods []corev1.Pod) string {
 	pods = slices.Clone(pods)
 	slices.SortFunc(pods, func(a, b corev1.Pod) int { return cmp.Compare(a.Name, b.Name) })
 	for _, ails := range []func(*corev1.Pod) string{containerTrouble, podConditionTrouble, notReady} {

@@ -18,11 +18,11 @@ import (
 // revisionAnnotation is the deployment controller's number of a template.
 const revisionAnnotation = "deployment.kubernetes.io/revision"
 
-// workload is a Deployment as it was read. The pod template stays raw, so that fields newer than our
-// libraries reach the canary's pods.
+// workload is a Deployment or StatefulSet as it was read. The pod template stays raw, so that fields
+// newer than our libraries reach the canary's pods.
 type workload struct {
 	object   *unstructured.Unstructured
-	typed    appsv1.Deployment // without the template
+	typed    appsv1.Deployment // without the template; of a StatefulSet, what the two have in common
 	template json.RawMessage
 	selector labels.Selector
 }
@@ -67,10 +67,10 @@ func decodeAround(object *unstructured.Unstructured, typed any) (json.RawMessage
 	return template, nil
 }
 
-// state returns what canary.Next needs to know of the Deployment.
-func (w *workload) state() (canary.DeploymentState, error) {
+// state returns what canary.Next needs to know of the workload.
+func (w *workload) state() (canary.WorkloadState, error) {
 	d := &w.typed
-	state := canary.DeploymentState{
+	state := canary.WorkloadState{
 		Name:               d.Name,
 		Generation:         d.Generation,
 		ObservedGeneration: d.Status.ObservedGeneration,
@@ -89,6 +89,9 @@ func (w *workload) state() (canary.DeploymentState, error) {
 	}
 	if state.TemplateDigest, err = canary.TemplateDigest(w.template); err != nil {
 		return state, err
+	}
+	if w.object.GetKind() == canary.StatefulSet {
+		return state, w.setState(&state)
 	}
 	state.MaxSurge, state.MaxUnavailable, err = resolveRolling(d.Spec.Strategy, state.Replicas)
 	return state, err

@@ -172,7 +172,7 @@ func TestACanaryPodThatIsLostWhileWaitingIsReplacedBeforeApproval(t *testing.T) 
 		}
 		return nil
 	})
-	require.Contains(t, n.WaitEvent("web", "ReleaseProgressing"), "a canary pod is not available any more")
+	require.Contains(t, n.WaitEvent("web", "ReleaseProgressing"), "canary pods are available")
 	requireHeld(t, n, v2, 2, 4)
 	n.Approve("web")
 	n.WaitStable("web")

@@ -1,0 +1,472 @@
+package canary
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+// setSimulation is a StatefulSet with its pods, the native controller as in k8s.io/kubernetes
+// pkg/controller/statefulset, sluice's admission (the real Decide) and its controller (the real Next).
+type setSimulation struct {
+	t          reporter
+	d          object
+	decoded    *Workload // of d
+	generation int
+	observed   int // generation
+	current    Revision
+	broken     Revision // whose pods never become ready
+	pods       map[int32]*setPod
+	uids       int
+	parallel   bool
+	now        time.Time
+	writes     int
+	approved   map[string]bool // template hashes that may run everywhere
+	excess     int             // unapproved pods beyond the step's, that came with a scale-up or are on their way out
+	dip        bool            // pods are missing for another reason than sluice
+	log        []string
+}
+
+type setPod struct {
+	uid         string
+	template    Revision
+	broken      bool
+	ready       bool
+	terminating bool
+}
+
+func set(image string) object {
+	return web(image).with("spec.strategy", nil).
+		with("spec.updateStrategy", object{"type": "RollingUpdate", "rollingUpdate": object{"partition": 0}}).
+		with("spec.podManagementPolicy", "OrderedReady")
+}
+
+func newSetSimulation(t reporter, n, partition int, parallel bool, steps string) *setSimulation {
+	d := set("v1").with("spec.replicas", n).with("spec.updateStrategy.rollingUpdate.partition", partition).
+		annotated(StepsAnnotation, steps).annotated(DeadlineAnnotation, "2m").with("metadata.resourceVersion", nil)
+	if parallel {
+		d = d.with("spec.podManagementPolicy", "Parallel")
+	}
+	s := &setSimulation{t: t, generation: 4, pods: map[int32]*setPod{}, parallel: parallel, now: time.Unix(1000000, 0), approved: map[string]bool{}}
+	s.store(d)
+	s.current = s.template()
+	s.approved[s.current.Hash] = true
+	broken, err := HashTemplate(s.decode(d.image("broken")).Spec.Template)
+	require.NoError(t, err)
+	s.broken = Revision{Hash: broken}
+	for range 3 * n {
+		s.native()
+		s.kubelet()
+	}
+	return s
+}
+
+func (s *setSimulation) notef(format string, args ...any) {
+	s.log = append(s.log, fmt.Sprintf(format, args...))
+}
+
+// store sets the stored object.
+func (s *setSimulation) store(d object) {
+	s.generation++
+	s.d = d.with("metadata.generation", s.generation)
+	s.decoded = s.decode(s.d)
+}
+
+func (s *setSimulation) decode(d object) *Workload {
+	raw, err := json.Marshal(d)
+	require.NoError(s.t, err)
+	w, err := DecodeWorkload(raw)
+	require.NoError(s.t, err)
+	return w
+}
+
+func (s *setSimulation) workload() *Workload { return s.decoded }
+
+func (s *setSimulation) template() Revision {
+	hash, err := s.workload().templateHash()
+	require.NoError(s.t, err)
+	return Revision{Hash: hash}
+}
+
+func (s *setSimulation) release() *Release {
+	r, err := DecodeRelease(s.workload().Metadata.Annotations)
+	require.NoError(s.t, err)
+	return r
+}
+
+func (s *setSimulation) replicas() int32  { return s.workload().Replicas() }
+func (s *setSimulation) partition() int32 { return s.workload().Spec.UpdateStrategy.Partition() }
+
+func (s *setSimulation) write(sent object, user string, sluice bool) bool {
+	d, err := Decide(Review{Operation: Update, Kind: StatefulSet, Old: s.workload(), New: s.decode(sent), User: user, Sluice: sluice}, may(VerbPromote, VerbAbort))
+	require.NoError(s.t, err)
+	if d.Verdict == Denied {
+		s.notef("%s: denied: %s", user, d.Message)
+		return false
+	}
+	s.store(sent.admitted(d))
+	s.notef("%s: %s -> partition %d %s", user, d.Verdict, s.partition(), s.workload().Metadata.Annotations[ReleaseAnnotation])
+	return true
+}
+
+// native runs one sync of the controller: it makes and deletes pods in order, waiting for each, then
+// replaces those from the partition on, the highest first.
+func (s *setSimulation) native() {
+	s.observed = s.generation
+	n, update := s.replicas(), s.template()
+	for index := range n {
+		pod := s.pods[index]
+		if pod == nil {
+			template := update
+			if index < s.partition() {
+				template = s.current
+			}
+			s.uids++
+			s.pods[index] = &setPod{uid: strconv.Itoa(s.uids), template: template, broken: template == s.broken}
+			s.notef("native: pod %d is made of %s", index, template.Hash[:4])
+			pod = s.pods[index]
+		}
+		if !s.parallel && (!pod.ready || pod.terminating) {
+			return
+		}
+	}
+	for index := int32(20); index >= n; index-- {
+		if pod := s.pods[index]; pod != nil {
+			s.deletePod(index, "native")
+			if !s.parallel {
+				return
+			}
+		}
+	}
+	s.roll(n, update)
+}
+
+func (s *setSimulation) roll(n int32, update Revision) {
+	updated, ready := int32(0), int32(0)
+	for index := range n {
+		if s.pods[index].template == update {
+			updated++
+		}
+		if s.pods[index].ready && !s.pods[index].terminating {
+			ready++
+		}
+	}
+	if updated == n && ready == n {
+		if s.current != update {
+			s.notef("native: %s is the current revision", update.Hash[:4])
+		}
+		s.current = update
+		return
+	}
+	for index := n - 1; index >= s.partition() && index >= 0; index-- {
+		pod := s.pods[index]
+		if pod.template != update && !pod.terminating && (!s.parallel || ready == n || !pod.ready) {
+			s.deletePod(index, "native")
+			return
+		}
+		if !pod.ready || pod.terminating {
+			return
+		}
+	}
+}
+
+func (s *setSimulation) deletePod(index int32, who string) {
+	if pod := s.pods[index]; !pod.terminating {
+		pod.terminating = true
+		s.notef("%s: pod %d of %s is deleted", who, index, pod.template.Hash[:4])
+	}
+}
+
+// kubelet ends and starts pods.
+func (s *setSimulation) kubelet() {
+	for index, pod := range s.pods {
+		switch {
+		case pod.terminating:
+			delete(s.pods, index)
+		default:
+			pod.ready = !pod.broken
+		}
+	}
+}
+
+func (s *setSimulation) state() Observed {
+	w := s.workload()
+	o := Observed{Kind: StatefulSet, Release: s.release(), Workload: WorkloadState{
+		Name: "web", Generation: int64(s.generation), ObservedGeneration: int64(s.observed), Replicas: w.Replicas(),
+		TemplateHash: s.template().Hash, Partition: s.partition(), InOrder: !s.parallel, Current: s.current,
+	}}
+	for index := range w.Replicas() {
+		if pod := s.pods[index]; pod != nil {
+			o.Pods = append(o.Pods, Pod{Name: fmt.Sprint("web-", index), UID: pod.uid, Index: index, Template: pod.template,
+				Ready: pod.ready, Available: pod.ready, Terminating: pod.terminating})
+		}
+	}
+	return o
+}
+
+// sluice makes one move.
+func (s *setSimulation) sluice() {
+	if s.release() == nil {
+		return
+	}
+	o := s.state()
+	move := Next(o, s.now)
+	require.Equal(s.t, move, Next(o, s.now), "the same observation gives another move")
+	if move.Write == nil {
+		return
+	}
+	s.writes++
+	if move.Event != nil {
+		s.notef("event %s: %s", move.Event.Reason, move.Event.Message)
+	}
+	switch w := move.Write; {
+	case w.SetRelease != nil:
+		require.True(s.t, s.write(s.d.annotated(ReleaseAnnotation, w.SetRelease.Encode()), "sluice", true))
+	case w.EndRelease:
+		require.True(s.t, s.write(s.d.annotated(ReleaseAnnotation, ""), "sluice", true))
+	case w.DeletePod != nil:
+		require.Equal(s.t, w.DeletePod.UID, s.pods[w.DeletePod.Index].uid)
+		s.deletePod(w.DeletePod.Index, "sluice")
+	default:
+		s.t.Fatalf("a write that a StatefulSet has no use for: %s", describe(w))
+	}
+}
+
+func (s *setSimulation) user(name string) {
+	r := s.release()
+	switch name {
+	case "approve":
+		if r != nil && s.write(s.d.annotated(ApproveAnnotation, r.ApproveValue()), "alice", false) &&
+			s.release().ApprovedBy(r.Step) != "" && r.Step == len(r.Policy.steps()) {
+			s.approved[r.Canary.Hash] = true
+		}
+	case "approve full":
+		if r != nil && s.write(s.d.annotated(ApproveAnnotation, r.ApproveFullValue()), "alice", false) && s.release().approval(r.Step).Full {
+			s.approved[r.Canary.Hash] = true
+		}
+	case "abort":
+		if r != nil {
+			s.write(s.d.annotated(AbortAnnotation, r.Name()), "alice", false)
+		}
+	case "retry":
+		if r != nil {
+			s.write(s.d.annotated(RetryAnnotation, r.Name()), "alice", false)
+		}
+	case "chart":
+		s.write(s.d.with("spec.updateStrategy.rollingUpdate.partition", 0), "helm", false)
+	case "break":
+		s.breakCanary()
+	case "evict":
+		for index, pod := range s.pods {
+			if index == s.replicas()-1 && !pod.terminating {
+				s.dip = true
+				s.deletePod(index, "eviction")
+			}
+		}
+	case "n5", "n8", "n2":
+		n, _ := strconv.Atoi(name[1:])
+		s.store(s.d.with("spec.replicas", n)) // through /scale, which admission does not see
+		s.dip = true
+		s.notef("N = %d", n)
+	default:
+		s.write(s.d.image(name), "alice", false)
+	}
+}
+
+func (s *setSimulation) breakCanary() {
+	if r := s.release(); r != nil {
+		for _, pod := range s.pods {
+			if pod.template == r.Canary && !s.approved[r.Canary.Hash] {
+				pod.broken, pod.ready, s.dip = true, false, true
+			}
+		}
+	}
+}
+
+func (s *setSimulation) unapproved() int {
+	count := 0
+	for index, pod := range s.pods { // those beyond N are on their way out
+		if index < s.replicas() && !s.approved[pod.template.Hash] && !pod.terminating {
+			count++
+		}
+	}
+	return count
+}
+
+// check asserts the invariants that hold after every step.
+func (s *setSimulation) check() {
+	r, unapproved := s.release(), s.unapproved()
+	if r == nil {
+		require.True(s.t, s.approved[s.template().Hash], "an unapproved template has no release")
+		return
+	}
+	most := 0
+	for step := 1; step <= max(r.Step, 1); step++ {
+		most = max(most, int(r.Policy.step(step).size(StatefulSet, s.replicas(), r.Held)))
+	}
+	if !r.Holds() || r.Step == 0 {
+		most = 0
+	}
+	if r.Gate != nil {
+		s.excess = max(s.excess, int(s.replicas()-*r.Gate)) // what a scale-up adds while the gate is open
+	}
+	// Pods of a superseded version only go.
+	require.LessOrEqual(s.t, unapproved, max(most, s.excess), "more unapproved pods than the step allows")
+	if r.Gate == nil {
+		s.excess = min(max(s.excess, most), unapproved)
+	}
+	if s.current != s.template() && !s.approved[s.current.Hash] {
+		s.t.Fatalf("the stable version is lost")
+	}
+	ready := 0
+	for _, pod := range s.pods {
+		if pod.ready && !pod.terminating {
+			ready++
+		}
+	}
+	if !s.dip {
+		broken := 0
+		for _, pod := range s.pods {
+			if pod.broken {
+				broken++
+			}
+		}
+		require.GreaterOrEqual(s.t, ready, int(s.replicas())-1-broken, "more than one pod is missing")
+	}
+}
+
+func (s *setSimulation) settleDown() {
+	quiet := 0
+	for range 2000 {
+		before := len(s.log)
+		s.native()
+		s.check()
+		s.kubelet()
+		s.check()
+		s.sluice()
+		s.check()
+		if quiet++; len(s.log) != before {
+			quiet = 0
+		}
+		if quiet > 4 {
+			return
+		}
+	}
+	s.t.Fatalf("it does not settle:\n%s", strings.Join(s.log[max(0, len(s.log)-30):], "\n"))
+}
+
+// rest requires that the set comes to rest where people expect it to, without further writes.
+func (s *setSimulation) rest() {
+	s.settleDown()
+	s.now = s.now.Add(time.Hour)
+	s.settleDown()
+	writes := s.writes
+	s.settleDown()
+	require.Equal(s.t, writes, s.writes, "sluice writes in steady state")
+	r, stuck := s.release(), s.template() == s.broken
+	held := r.Holds()
+	require.Equal(s.t, held, s.partition() == closed, "partition %d", s.partition())
+	for index, pod := range s.pods {
+		if !held && !stuck {
+			require.Equal(s.t, s.template(), pod.template, "pod %d", index)
+		}
+		if r != nil && r.Phase == Aborted {
+			require.NotEqual(s.t, r.Canary, pod.template, "pod %d", index)
+		}
+	}
+	switch {
+	case r == nil || stuck:
+	case r.Phase == Waiting:
+		require.Len(s.t, statefulSet{s.state()}.canaries(), int(r.Policy.step(r.Step).size(StatefulSet, s.replicas(), r.Held)))
+	default:
+		require.Contains(s.t, []Phase{Aborted}, r.Phase, "it hangs")
+	}
+}
+
+func TestEveryActionOnAStatefulSetAtEveryMoment(t *testing.T) {
+	actions := [][]string{
+		{}, {"abort"}, {"abort", "retry"}, {"v1"}, {"v1", "v2"}, {"v1", "v3"}, {"v3"}, {"v3", "v1"}, {"broken"}, {"broken", "v1"}, {"broken", "v3"},
+		{"break"}, {"break", "v3"}, {"chart"}, {"chart", "approve"}, {"abort", "v3"}, {"abort", "v1"}, {"approve full"},
+		{"evict"}, {"n5"}, {"n8"}, {"n2"}, {"n2", "n8"}, {"n8", "n2"}, {"n8", "v3"}, {"n5", "abort"}, {"evict", "abort"},
+	}
+	for _, world := range []struct {
+		n        int
+		steps    string
+		parallel bool
+	}{{1, "20%", false}, {2, "50%, 100%", false}, {3, "20%, 50%", false}, {5, "20%, 60%, 100%", false}, {5, "40%", true}} {
+		for _, action := range actions {
+			for moment, over := 0, false; !over; moment++ {
+				name := fmt.Sprintf("%d pods, %s, parallel %t: %v after step %d", world.n, world.steps, world.parallel, action, moment)
+				if !t.Run(name, func(t *testing.T) {
+					over = newSetSimulation(t, world.n, 0, world.parallel, world.steps).actAt(t, moment, action)
+				}) {
+					break
+				}
+			}
+		}
+	}
+}
+
+func (s *setSimulation) failed(t interface {
+	Failed() bool
+	Logf(string, ...any)
+}) {
+	if t.Failed() {
+		t.Logf("history:\n%s", strings.Join(s.log, "\n"))
+	}
+}
+
+// actAt runs a release up to the moment, acts, and lets it come to rest; true: it was over before.
+func (s *setSimulation) actAt(t *testing.T, moment int, actions []string) bool {
+	defer s.failed(t)
+	s.user("v2")
+	s.check()
+	for i := range moment {
+		[]func(){s.sluice, s.native, s.kubelet}[i%3]()
+		s.check()
+		r := s.release()
+		if r == nil {
+			return true
+		}
+		if r.Phase == Waiting && r.ApprovedBy(r.Step) == "" {
+			s.user("approve")
+		}
+	}
+	for _, action := range actions {
+		s.user(action)
+		s.check()
+	}
+	s.rest()
+	return false
+}
+
+func TestTrajectoriesOfAStatefulSet(t *testing.T) {
+	people := []string{"approve", "approve", "approve", "approve full", "abort", "retry", "chart", "v1", "v2", "v3", "broken", "break", "evict", "n5", "n8", "n2"}
+	reached := map[string]int{"EndRelease": 0}
+	rapid.Check(t, func(t *rapid.T) {
+		s := newSetSimulation(t, rapid.SampledFrom([]int{1, 2, 3, 5}).Draw(t, "n"), 0, rapid.Bool().Draw(t, "parallel"),
+			rapid.SampledFrom([]string{"20%", "50%, 100%", "0%/100%, 100%"}).Draw(t, "steps"))
+		defer s.failed(t)
+		s.user("v2")
+		for range rapid.IntRange(20, 200).Draw(t, "length") {
+			if rapid.IntRange(0, 14).Draw(t, "who") == 0 {
+				s.user(rapid.SampledFrom(people).Draw(t, "action"))
+			} else {
+				rapid.SampledFrom([]func(){s.native, s.kubelet, s.sluice, s.sluice}).Draw(t, "actor")()
+			}
+			s.check()
+		}
+		s.rest()
+		if slices.ContainsFunc(s.log, func(line string) bool { return strings.HasPrefix(line, "event ReleasePromoted") }) {
+			reached["EndRelease"]++
+		}
+	})
+	require.NotZero(t, reached["EndRelease"], "no trajectory ended in a promotion")
+}
