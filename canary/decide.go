@@ -2,8 +2,10 @@ package canary
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // change is what one update does, as far as its two objects tell.
@@ -168,10 +170,27 @@ func (c change) guard(w World) (Reason, string) {
 	if c.New.strategy(c.Kind).Type != c.Old.strategy(c.Kind).Type && !c.reverts() {
 		return StrategyChange, c.strategyMessage()
 	}
+	if c.Kind == Deployment && c.release.Surge > 0 && c.surgesNowhere() {
+		return InvalidPolicy, c.refused("maxUnavailable cannot be 0 where maxSurge is 0", fmt.Sprintf(
+			"maxSurge %s is what comes back when release %d has its pods; set it with maxUnavailable in one write: kubectl edit %s -n %s",
+			c.wishes().MaxSurge, c.release.ID, c.subject(), c.New.Metadata.Namespace))
+	}
 	if c.New.Replicas() == 0 && c.Old.Replicas() != 0 {
 		return ScaleToZero, ScaleToZeroMessage(c.Kind, c.New.Metadata.Namespace, c.New.Metadata.Name, c.release)
 	}
 	return "", ""
+}
+
+// surgesNowhere: with the user's own maxSurge, which is pinned now, the API server would refuse the new
+// strategy.
+func (c change) surgesNowhere() bool {
+	rolling := c.New.Spec.Strategy.RollingUpdate
+	return rolling != nil && isZero(rolling.MaxUnavailable) && isZero(c.wishes().MaxSurge)
+}
+
+func isZero(number json.RawMessage) bool {
+	text := strings.TrimSuffix(strings.Trim(string(number), `"`), "%")
+	return text != "" && strings.Trim(text, "0") == ""
 }
 
 func policyChanged(old, new *Workload) bool {

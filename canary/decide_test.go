@@ -385,6 +385,20 @@ func TestAdmissionOfAnUpdate(t *testing.T) {
 			},
 			wantVerdict: Denied, wantSays: `annotation sluice.dev/steps: "ten": its weight is not a percentage`,
 		},
+		"maxUnavailable 0 is refused where the maxSurge that comes back is 0": {
+			request: func(t *testing.T) request {
+				o := adoptingObject(t).changed(t, func(r *Release) { r.Held.MaxSurge = json.RawMessage("0") })
+				return request{stored: o, sent: o.with("spec.strategy.rollingUpdate.maxUnavailable", 0)}
+			},
+			wantVerdict: Denied, wantSays: "maxUnavailable cannot be 0 where maxSurge is 0",
+		},
+		"maxUnavailable 0 together with a maxSurge is the user's wish": {
+			request: func(t *testing.T) request {
+				o := adoptingObject(t).changed(t, func(r *Release) { r.Held.MaxSurge = json.RawMessage("0") })
+				return request{stored: o, sent: o.with("spec.strategy.rollingUpdate.maxUnavailable", 0).with("spec.strategy.rollingUpdate.maxSurge", 3)}
+			},
+			wantVerdict: Carried, wantPaused: true, wantPhase: Promoting, wantStep: 1,
+		},
 		"a DaemonSet is native": {
 			request: func(*testing.T) request {
 				return request{stored: web("v1"), sent: web("v2"), kind: DaemonSet}
@@ -644,8 +658,11 @@ func TestTheUsersOwnFieldsComeBack(t *testing.T) {
 		})
 	}
 	t.Run("taking our annotation or label off states nothing", func(t *testing.T) {
-		for _, o := range []object{held(t).annotated(ReleaseAnnotation, ""), held(t).labelled(ActiveLabel, "")} {
-			_, stored := request{stored: held(t), sent: o}.decide(t)
+		live := held(t).annotated("deployment.kubernetes.io/revision", "1")
+		for _, o := range []object{
+			live.annotated(ReleaseAnnotation, ""), live.labelled(ActiveLabel, ""), live.annotated(ReleaseAnnotation, "").labelled(ActiveLabel, ""),
+		} {
+			_, stored := request{stored: live, sent: o}.decide(t)
 			require.False(t, end(t, stored).Spec.Paused)
 		}
 	})

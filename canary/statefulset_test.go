@@ -470,3 +470,179 @@ func TestTrajectoriesOfAStatefulSet(t *testing.T) {
 	})
 	require.NotZero(t, reached["EndRelease"], "no trajectory ended in a promotion")
 }
+
+// heldSet is a StatefulSet of five pods with v2 held at step one.
+func heldSet(t *testing.T) object {
+	t.Helper()
+	_, stored := request{stored: set("v1"), sent: set("v2"), kind: StatefulSet}.decide(t)
+	return stored
+}
+
+func partitioned(o object, partition int) object {
+	return o.with("spec.updateStrategy.rollingUpdate.partition", partition)
+}
+
+func TestAdmissionOfAStatefulSet(t *testing.T) {
+	waiting := func(t *testing.T) object { return heldSet(t).changed(t, func(r *Release) { r.Phase = Waiting }) }
+	open := func(t *testing.T) object {
+		gate := int32(4)
+		return partitioned(heldSet(t).changed(t, func(r *Release) { r.Gate = &gate }), 4)
+	}
+	rolling := func(t *testing.T) object {
+		return partitioned(heldSet(t).changed(t, func(r *Release) { r.Phase, r.Stage, r.Sequence = Promoting, Finishing, SequenceP }), 0)
+	}
+	for name, test := range map[string]struct {
+		stored, sent  func(*testing.T) object
+		user          string
+		sluice        bool
+		world         World
+		wantVerdict   Verdict
+		wantPhase     Phase // empty: no release
+		wantStep      int
+		wantPartition int32
+		wantHeld      int32 // the user's own partition
+		wantSays      string
+	}{
+		"a new version is held": {
+			stored: fixed(set("v1")), sent: fixed(set("v2")),
+			wantVerdict: Hold, wantPhase: Progressing, wantStep: 1, wantPartition: closed,
+			wantSays: "step 1 of 1 runs 1 new pod of 5; once available, approve with: kubectl annotate statefulset/web -n shop --overwrite sluice.dev/approve=5/1",
+		},
+		"the user's own partition is remembered": {
+			stored: fixed(partitioned(set("v1"), 3)), sent: fixed(partitioned(set("v2"), 3)),
+			wantVerdict: Hold, wantPhase: Progressing, wantStep: 1, wantPartition: closed, wantHeld: 3,
+		},
+		"a partition that no pod reaches is the user's own pause": {
+			stored: fixed(partitioned(set("v1"), 5)), sent: fixed(partitioned(set("v2"), 5)),
+			wantVerdict: Hold, wantPhase: Progressing, wantStep: 0, wantPartition: closed, wantHeld: 5,
+			wantSays: "starts at step 1 with: kubectl patch statefulset/web -n shop -p",
+		},
+		"lowering it starts step one": {
+			stored: func(t *testing.T) object {
+				t.Helper()
+				_, stored := request{stored: partitioned(set("v1"), 5), sent: partitioned(set("v2"), 5), kind: StatefulSet}.decide(t)
+				return stored
+			},
+			sent: func(t *testing.T) object {
+				t.Helper()
+				_, stored := request{stored: partitioned(set("v1"), 5), sent: partitioned(set("v2"), 5), kind: StatefulSet}.decide(t)
+				return partitioned(stored, 0)
+			},
+			wantVerdict: Carried, wantPhase: Progressing, wantStep: 1, wantPartition: closed,
+		},
+		"OnDelete is native": {
+			stored:      fixed(set("v1").with("spec.updateStrategy", object{"type": "OnDelete"})),
+			sent:        fixed(set("v2").with("spec.updateStrategy", object{"type": "OnDelete"})),
+			wantVerdict: Native, wantSays: "its update strategy is OnDelete",
+		},
+		"a new version together with OnDelete is refused": {
+			stored: fixed(set("v1")), sent: fixed(set("v2").with("spec.updateStrategy", object{"type": "OnDelete"})),
+			wantVerdict: Denied, wantSays: "apply the update strategy alone first",
+		},
+		"the first pod never became ready": {
+			stored:      fixed(set("v1").with("status", object{"observedGeneration": 1, "replicas": 1})),
+			sent:        fixed(set("v2")),
+			wantVerdict: Native, wantSays: "never became available",
+		},
+		"an outage is no reason to let a version through": {
+			stored:      fixed(set("v1").with("status", object{"observedGeneration": 1, "replicas": 5})),
+			sent:        fixed(set("v2")),
+			wantVerdict: Hold, wantPhase: Progressing, wantStep: 1, wantPartition: closed,
+		},
+		"partition 0 applied again releases nothing": {
+			stored: waiting, sent: func(t *testing.T) object { t.Helper(); return partitioned(waiting(t), 0) },
+			wantVerdict: Carried, wantPhase: Waiting, wantStep: 1, wantPartition: closed,
+			wantSays: `"partition: 0" approves nothing. Approve with: kubectl annotate statefulset/web`,
+		},
+		"a partition of the user's is in force afterwards": {
+			stored: waiting, sent: func(t *testing.T) object { t.Helper(); return partitioned(waiting(t), 2) },
+			wantVerdict: Carried, wantPhase: Waiting, wantStep: 1, wantPartition: closed, wantHeld: 2,
+		},
+		"a file is carried over": {
+			stored: waiting, sent: fixed(set("v2").with("metadata.resourceVersion", nil)),
+			wantVerdict: Carried, wantPhase: Waiting, wantStep: 1, wantPartition: closed,
+		},
+		"a scale-up closes the gate in the same write": {
+			stored: open, sent: func(t *testing.T) object { t.Helper(); return open(t).with("spec.replicas", 8) },
+			wantVerdict: Carried, wantPhase: Progressing, wantStep: 1, wantPartition: closed,
+		},
+		"the open gate is asserted again": {
+			stored: open, sent: func(t *testing.T) object { t.Helper(); return partitioned(open(t), 0) },
+			wantVerdict: Carried, wantPhase: Progressing, wantStep: 1, wantPartition: 4,
+		},
+		"an approval": {
+			stored: waiting, sent: func(t *testing.T) object { t.Helper(); return waiting(t).annotated(ApproveAnnotation, "5/1") },
+			world: may(VerbPromote), wantVerdict: Approved, wantPhase: Waiting, wantStep: 1, wantPartition: closed,
+		},
+		"an approval of all steps": {
+			stored: waiting, sent: func(t *testing.T) object { t.Helper(); return waiting(t).annotated(ApproveAnnotation, "5/full") },
+			world: may(VerbPromote), wantVerdict: Approved, wantPhase: Waiting, wantStep: 1, wantPartition: closed, wantSays: "it is promoted",
+		},
+		"the old version reverts, and the native controller replaces the pods": {
+			stored: waiting, sent: func(t *testing.T) object { t.Helper(); return waiting(t).image("v1") },
+			wantVerdict: Reverted, wantPhase: Reverting, wantStep: 1, wantPartition: 0,
+		},
+		"the version of a revert that was never approved is held again": {
+			stored: func(t *testing.T) object {
+				t.Helper()
+				_, stored := request{stored: waiting(t), sent: waiting(t).image("v1"), kind: StatefulSet}.decide(t)
+				return stored
+			},
+			sent:        fixed(set("v2").with("metadata.resourceVersion", nil)),
+			wantVerdict: Superseded, wantPhase: Progressing, wantStep: 1, wantPartition: closed,
+		},
+		"another version during the promotion holds the mix": {
+			stored: rolling, sent: func(t *testing.T) object { t.Helper(); return rolling(t).image("v3") },
+			wantVerdict: Superseded, wantPhase: Progressing, wantStep: 1, wantPartition: closed,
+		},
+		"no replicas are refused": {
+			stored: waiting, sent: func(t *testing.T) object { t.Helper(); return waiting(t).with("spec.replicas", 0) },
+			wantVerdict: Denied, wantSays: "statefulset/web cannot be scaled to 0",
+		},
+		"another strategy is refused": {
+			stored: waiting, sent: func(t *testing.T) object {
+				t.Helper()
+				return waiting(t).with("spec.updateStrategy", object{"type": "OnDelete"})
+			},
+			wantVerdict: Denied, wantSays: "the strategy of statefulset/web cannot change",
+		},
+		"sluice opens the gate": {
+			stored: func(t *testing.T) object { t.Helper(); return heldSet(t) }, sent: func(t *testing.T) object {
+				t.Helper()
+				gate := int32(4)
+				return heldSet(t).changed(t, func(r *Release) { r.Gate = &gate })
+			},
+			sluice: true, wantVerdict: Advanced, wantPhase: Progressing, wantStep: 1, wantPartition: 4,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d, stored := request{stored: test.stored(t), sent: test.sent(t), kind: StatefulSet, user: test.user, sluice: test.sluice, world: test.world}.decide(t)
+			require.Equal(t, test.wantVerdict, d.Verdict, "%s %v", d.Message, d.Warnings)
+			require.Contains(t, d.Message+strings.Join(d.Warnings, "\n"), test.wantSays)
+			if d.Verdict == Denied {
+				return
+			}
+			require.Equal(t, test.wantPartition, stored.workload(t).Spec.UpdateStrategy.Partition())
+			r := stored.release(t)
+			if test.wantPhase == "" {
+				require.Nil(t, r)
+				return
+			}
+			require.Equal(t, test.wantPhase, r.Phase)
+			require.Equal(t, test.wantStep, r.Step)
+			require.Equal(t, test.wantHeld, r.Held.Partition)
+			for _, warning := range d.Warnings {
+				require.LessOrEqual(t, len(warning), 256, "the API server cuts it: %s", warning)
+			}
+		})
+	}
+}
+
+func fixed(o object) func(*testing.T) object { return func(*testing.T) object { return o } }
+
+func TestACopyOfAHeldStatefulSetHasItsOwnPartition(t *testing.T) {
+	o := heldSet(t).changed(t, func(r *Release) { r.Held.Partition = 2 }).with("metadata.uid", nil)
+	_, stored := request{sent: o, kind: StatefulSet}.decide(t)
+	require.EqualValues(t, 2, stored.workload(t).Spec.UpdateStrategy.Partition())
+	require.Nil(t, stored.release(t))
+}

@@ -50,6 +50,9 @@ func (c change) carry(verdict Verdict, next *Release) (Decision, error) {
 func (c change) with(verdict Verdict, next *Release) Decision {
 	want := stateless()
 	if next != nil {
+		if next.Surge == 0 {
+			next.Held.MaxSurge = nil
+		}
 		value, active := next.Encode(), "true"
 		want.Annotations[ReleaseAnnotation] = &value
 		want.Labels[ActiveLabel] = &active

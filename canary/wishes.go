@@ -32,10 +32,7 @@ func (c change) wishes() Held {
 	if pausedOwners(c.New) > pausedOwners(c.Old) {
 		held.Stated = now
 	}
-	// A write without our annotation and our label comes from a file and states every field.
-	_, annotated := c.New.Metadata.Annotations[ReleaseAnnotation]
-	_, labelled := c.New.Metadata.Labels[ActiveLabel]
-	fromFile := !annotated && !labelled
+	fromFile := c.fromFile()
 	if c.Kind == StatefulSet {
 		if now := c.New.Spec.UpdateStrategy.Partition(); !c.release.Holds() || (now != closed && now != c.Old.Spec.UpdateStrategy.Partition()) {
 			held.Partition = now
@@ -51,6 +48,14 @@ func (c change) wishes() Held {
 		held.MaxSurge = current
 	}
 	return held
+}
+
+// fromFile: a write that has nothing of what controllers add comes from a file and states every field.
+func (c change) fromFile() bool {
+	_, annotated := c.New.Metadata.Annotations[ReleaseAnnotation]
+	_, labelled := c.New.Metadata.Labels[ActiveLabel]
+	_, revised := c.New.Metadata.Annotations["deployment.kubernetes.io/revision"]
+	return !annotated && !labelled && !revised
 }
 
 func (c change) wishesPaused(before, fromFile bool) bool {

@@ -66,8 +66,10 @@ type Spec struct {
 type Strategy struct {
 	Type          string `json:"type"`
 	RollingUpdate *struct {
-		MaxSurge  json.RawMessage `json:"maxSurge"`  // Deployment: an integer or a percent string, raw
-		Partition *int32          `json:"partition"` // StatefulSet
+		// Of a Deployment, each an integer or a percent string, raw.
+		MaxSurge       json.RawMessage `json:"maxSurge"`
+		MaxUnavailable json.RawMessage `json:"maxUnavailable"`
+		Partition      *int32          `json:"partition"` // StatefulSet
 	} `json:"rollingUpdate"`
 }
 

@@ -14,6 +14,7 @@ import (
 const (
 	reasonRefused    = "ReleaseBlocked"
 	reasonBackingOff = "BackingOff"
+	reasonLost       = "ReleaseLost"
 )
 
 // maxNote is what the Events API accepts, in bytes.
@@ -44,6 +45,17 @@ func (r *reconciler) refused(s *snapshot, err error) bool {
 	}
 	r.record(s, &canary.Event{Warning: true, Reason: reasonRefused, Message: err.Error()})
 	return true
+}
+
+// lost tells that a release is gone although its state is there: the label that goes with it was taken
+// off where admission did not stand, and without it the state could be anybody's.
+func (r *reconciler) lost(s *snapshot) {
+	if s.workload == nil || s.workload.object.GetAnnotations()[canary.ReleaseAnnotation] == "" {
+		return
+	}
+	r.record(s, &canary.Event{Warning: true, Reason: reasonLost, Message: "the label " + canary.ActiveLabel +
+		" was removed while sluice's webhook was away, so the release is not continued and its canary is deleted; " +
+		"the workload stays as it was held: apply the old version, or let the new one go on with kubectl rollout resume, or by the partition"})
 }
 
 func (r *reconciler) backOff(s *snapshot) {

@@ -48,6 +48,7 @@ func (r *reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		}
 		if s.release == nil {
 			r.pace.forget(request.NamespacedName)
+			r.lost(s)
 			if r.kind == statefulSetKind {
 				return ctrl.Result{}, nil // sluice makes no objects for it
 			}

@@ -59,6 +59,9 @@ func (r *reconciler) sweepReplicaSet(ctx context.Context, s *snapshot, rs *unstr
 	if s.refersElsewhere(rs) || rs.GetDeletionTimestamp() != nil {
 		return nil
 	}
+	if s.workload != nil && releaseID(rs, s.key.Name) > s.workload.object.GetGeneration() {
+		return nil // of a release that began after the workload was read
+	}
 	log := logf.FromContext(ctx).WithValues("workload", s.key, "replicaSet", rs.GetName())
 	if !handedOver(rs) {
 		if err := r.deleteExactly(ctx, rs, "replica set"); err != nil {

@@ -52,6 +52,15 @@ func TestWhatIsNotOptedInNeverReachesSluice(t *testing.T) {
 		require.Equal(t, reads, env.Proxy.Reads(n.Name))
 		require.Empty(t, env.Proxy.Writes(n.Name))
 	})
+	t.Run("a workload that is created opted out, which needs the permission", func(t *testing.T) {
+		t.Parallel()
+		n := env.Namespace(t)
+		file := n.Manifest(web().Label(canary.EnabledLabel, "false").Obj())
+		n.Refused("alice", []string{"needs the verb bypass on deployments.apps in namespace " + n.Name}, "kubectl", "create", "-f", file)
+		require.Zero(t, n.Command("admin", "kubectl", "create", "-f", file).Code)
+		n.WaitStable("web")
+		requireNotCalled(t, n.Reviewed())
+	})
 	t.Run("a namespace that opts out in the middle of a release, which can still be finished", func(t *testing.T) {
 		t.Parallel()
 		n := env.Namespace(t)
