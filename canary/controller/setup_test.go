@@ -1,12 +1,12 @@
 package controller
 
 import (
+	"fmt"
 	"net/http"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
-	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/meta/testrestmapper"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -49,7 +50,8 @@ func TestSetup(t *testing.T) {
 		MapperProvider: func(*rest.Config, *http.Client) (meta.RESTMapper, error) {
 			return testrestmapper.TestOnlyStaticRESTMapper(clientgoscheme.Scheme), nil
 		},
-		Metrics: server.Options{BindAddress: "0"},
+		Metrics:    server.Options{BindAddress: "0"},
+		Controller: config.Controller{SkipNameValidation: new(true)}, // for a second run
 	})
 	require.NoError(t, err)
 	require.ErrorContains(t, Setup(mgr, Options{Workers: 65}), "workers")
@@ -57,18 +59,17 @@ func TestSetup(t *testing.T) {
 }
 
 func TestCacheHoldsWhatHasARelease(t *testing.T) {
-	selects := func(kind any, set labels.Set) bool {
-		for object, by := range CacheOptions() {
-			if _, ok := object.(*appsv1.Deployment); ok == (kind == canary.Deployment) {
-				return by.Label.Matches(set)
-			}
-		}
-		return false
+	selectors := map[string]labels.Selector{}
+	for object, by := range CacheOptions() {
+		selectors[fmt.Sprintf("%T", object)] = by.Label
 	}
-	require.True(t, selects(canary.Deployment, labels.Set{canary.ActiveLabel: "true"}))
-	require.False(t, selects(canary.Deployment, labels.Set{"app": "web"}))
-	require.True(t, selects("ReplicaSet", labels.Set{canary.WorkloadLabel: "web"}))
-	require.False(t, selects("ReplicaSet", labels.Set{"app": "web"}))
+	require.Len(t, selectors, 3)
+	for _, kind := range []string{"*v1.Deployment", "*v1.StatefulSet"} {
+		require.True(t, selectors[kind].Matches(labels.Set{canary.ActiveLabel: "true"}))
+		require.False(t, selectors[kind].Matches(labels.Set{"app": "web"}))
+	}
+	require.True(t, selectors["*v1.ReplicaSet"].Matches(labels.Set{canary.WorkloadLabel: "web"}))
+	require.False(t, selectors["*v1.ReplicaSet"].Matches(labels.Set{"app": "web"}))
 
 	kept, err := onlyTrigger(&metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{
 		Name: "web", Labels: map[string]string{"a": "b"}, Annotations: map[string]string{"big": "state"},
