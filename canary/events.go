@@ -40,6 +40,10 @@ func unwell(r *Release) *Event {
 	return &Event{Warning: true, Reason: "ReleaseProgressing", Message: fmt.Sprintf("release %d: step %d is not ready any more: %s", r.ID, r.Step, r.Reason)}
 }
 
+func failing(r *Release) *Event {
+	return &Event{Warning: true, Reason: "CanaryFailing", Message: fmt.Sprintf("release %d: step %d: %s", r.ID, r.Step, r.Reason)}
+}
+
 func passed(r *Release, by string) *Event {
 	return &Event{Reason: "ReleaseApproved", Message: fmt.Sprintf("release %d: step %d of %d approved by %s", r.ID, r.Step, len(r.Policy.steps()), by)}
 }

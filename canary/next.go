@@ -2,8 +2,13 @@ package canary
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
+
+// lookEvery is how often the canary's pods are looked at while they are awaited: what ails a pod changes
+// nothing that is watched.
+const lookEvery = 5 * time.Second
 
 // AdoptionTimeout is how long the proof of an adoption is awaited before the canary ReplicaSet is taken
 // back and the release falls back to sequence C.
@@ -132,6 +137,17 @@ func settle(o Observed, now time.Time) Move {
 	return Move{Write: &Write{SetRelease: next}}
 }
 
+// ails says why the canary will not become available as things are, empty where it still may.
+func (o Observed) ails() string {
+	switch {
+	case o.Blocked != "":
+		return o.Blocked
+	case o.PodsFail:
+		return o.PodTrouble
+	}
+	return ""
+}
+
 // overdue tells whether the step's deadline is over.
 func (r *Release) overdue(now time.Time) bool {
 	return r.left(now) <= 0
@@ -142,11 +158,17 @@ func (r *Release) left(now time.Time) time.Duration {
 	return r.Since.Add(time.Duration(r.Policy.Deadline)).Sub(now)
 }
 
-// await looks again at the deadline, and aborts once it is over.
+// await waits for the canary's pods: it says what ails them as soon as it is known, and aborts once the
+// deadline is over.
 func await(o Observed, m mechanics, now time.Time) Move {
 	r := o.Release
 	if !r.overdue(now) {
-		return Move{Wait: r.left(now)}
+		if ails := o.ails(); ails != "" && !strings.Contains(r.Reason, ails) {
+			next := r.clone()
+			next.Reason = ails
+			return Move{Write: &Write{SetRelease: next}, Event: failing(next)}
+		}
+		return Move{Wait: min(r.left(now), lookEvery)}
 	}
 	available, all := m.pods()
 	reason := fmt.Sprintf("%d of %d canary pods were available after %s", available, all, time.Duration(r.Policy.Deadline))

@@ -17,7 +17,9 @@ type Observed struct {
 	// SettleTime is how long a canary that uses config is awaited.
 	SettleTime time.Duration
 	// PodTrouble says why a canary pod is not available (pod, container, message), empty where unknown.
+	// PodsFail: it is more than that a pod is still starting.
 	PodTrouble string
+	PodsFail   bool
 	// Blocked says why the canary ReplicaSet could not be created just now, empty where it was not tried.
 	Blocked string
 }

@@ -23,6 +23,7 @@ var calls = map[string]call{
 	"cluster configmaps get": {"hashing/live/read.go", "c.Get(ctx, key, &configMap)"},
 	"cluster secrets get":    {"hashing/live/read.go", "c.Get(ctx, key, &secret)"},
 	"cluster pods list":      {"canary/controller/trouble.go", "r.client.List(ctx, pods"},
+	"cluster events list":    {"canary/controller/statefulset.go", "r.client.List(ctx, events"},
 	"cluster pods delete":    {"canary/controller/statefulset.go", `r.deleteExactly(ctx, &s.pods[i], "pod")`},
 
 	"cluster apps/deployments get":   {"canary/controller/observe.go", "r.client.Get(ctx, key, object)"},

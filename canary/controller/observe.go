@@ -108,7 +108,7 @@ func (r *reconciler) observeReplicaSets(ctx context.Context, s *snapshot) error 
 	for _, rs := range s.replicaSets {
 		s.observed.ReplicaSets = append(s.observed.ReplicaSets, rs.state)
 	}
-	s.observed.PodTrouble, err = r.podTrouble(ctx, s)
+	s.observed.PodTrouble, s.observed.PodsFail, err = r.podTrouble(ctx, s)
 	return err
 }
 

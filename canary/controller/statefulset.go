@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -65,8 +66,11 @@ func (r *reconciler) observeSet(ctx context.Context, s *snapshot) error {
 			Terminating: pod.DeletionTimestamp != nil,
 		})
 	}
-	s.observed.PodTrouble = setTrouble(s.observed, s.pods)
-	return nil
+	s.observed.PodTrouble, s.observed.PodsFail = setTrouble(s.observed, s.pods)
+	if len(s.pods) < int(s.observed.Workload.Replicas) && !s.observed.PodsFail {
+		s.observed.PodTrouble, s.observed.PodsFail, err = r.createTrouble(ctx, s)
+	}
+	return err
 }
 
 // revisions returns the templates of the StatefulSet's ControllerRevisions by their names.
@@ -149,7 +153,7 @@ func readySince(pod *corev1.Pod) *metav1.Time {
 
 // setTrouble says why the canary is not available: what ails one of its pods, or else another pod, for
 // which the controller waits. Empty where nothing is wrong or nobody knows.
-func setTrouble(o canary.Observed, pods []corev1.Pod) string {
+func setTrouble(o canary.Observed, pods []corev1.Pod) (said string, fails bool) {
 	var own, others []corev1.Pod
 	for i := range pods {
 		switch {
@@ -160,10 +164,29 @@ func setTrouble(o canary.Observed, pods []corev1.Pod) string {
 			others = append(others, pods[i])
 		}
 	}
-	if said := troubleOf(own); said != "" || !o.Workload.InOrder {
-		return said
+	if said, fails := troubleOf(own); said != "" || !o.Workload.InOrder {
+		return said, fails
 	}
 	return troubleOf(others)
+}
+
+// createTrouble says why a pod that is missing cannot be created, as a quota or pod security can forbid
+// it: a StatefulSet's controller tells that in Events alone.
+func (r *reconciler) createTrouble(ctx context.Context, s *snapshot) (said string, fails bool, err error) {
+	events := &corev1.EventList{}
+	err = r.client.List(ctx, events, client.InNamespace(s.key.Namespace), client.MatchingFields{
+		"involvedObject.uid": string(s.workload.object.GetUID()), "reason": "FailedCreate",
+	})
+	if err != nil {
+		return "", false, fmt.Errorf("listing the events of its pods that could not be created: %w", err)
+	}
+	for _, event := range events.Items {
+		last := cmp.Or(event.LastTimestamp.Time, event.EventTime.Time)
+		if s.release.Since != nil && !last.Before(*s.release.Since) {
+			return trim(event.Message, maxTrouble), true, nil
+		}
+	}
+	return s.observed.PodTrouble, false, nil
 }
 
 func (r *reconciler) deletePod(ctx context.Context, s *snapshot, uid string) error {

@@ -19,7 +19,7 @@ const (
 )
 
 // podTrouble says why the canary is not available, empty where it is or where nobody knows.
-func (r *reconciler) podTrouble(ctx context.Context, s *snapshot) (string, error) {
+func (r *reconciler) podTrouble(ctx context.Context, s *snapshot) (said string, fails bool, err error) {
 	for _, rs := range s.replicaSets {
 		if rs.state.ReleaseID != s.release.ID || rs.state.AvailableReplicas >= rs.state.Replicas {
 			continue
@@ -28,31 +28,41 @@ func (r *reconciler) podTrouble(ctx context.Context, s *snapshot) (string, error
 		err := r.client.List(ctx, pods, client.InNamespace(s.key.Namespace),
 			client.MatchingLabels{hashLabel: templateHashLabel(rs)}, client.Limit(maxPods))
 		if err != nil {
-			return "", fmt.Errorf("listing the pods of replica set %s/%s: %w", s.key.Namespace, rs.state.Name, err)
+			return "", false, fmt.Errorf("listing the pods of replica set %s/%s: %w", s.key.Namespace, rs.state.Name, err)
 		}
-		return trouble(rs.typed, pods.Items), nil
+		said, fails := trouble(rs.typed, pods.Items)
+		return said, fails, nil
 	}
-	return "", nil
+	return "", false, nil
 }
 
-// trouble names the worst that is known: pods that cannot be created, then what ails the pods.
-func trouble(rs appsv1.ReplicaSet, pods []corev1.Pod) string {
+// trouble names the worst that is known: pods that cannot be created, then what ails the pods. It fails
+// where that is more than a pod that is still starting.
+func trouble(rs appsv1.ReplicaSet, pods []corev1.Pod) (said string, fails bool) {
 	for _, c := range rs.Status.Conditions {
 		if c.Type == appsv1.ReplicaSetReplicaFailure && c.Status == corev1.ConditionTrue {
-			return trim(fmt.Sprintf("replica set %s: %s", rs.Name, because(c.Reason, c.Message)), maxTrouble)
+			return trim(fmt.Sprintf("replica set %s: %s", rs.Name, because(c.Reason, c.Message)), maxTrouble), true
 		}
 	}
 	return troubleOf(pods)
 }
 
 // troubleOf names the first pod that says what ails it, or else the first one that just is not ready.
-func troubleOf(pods []corev1.Pod) string {
+func troubleOf(pods []corev1.Pod) (said string, fails bool) {
 	pods = slices.Clone(pods)
 	slices.SortFunc(pods, func(a, b corev1.Pod) int { return cmp.Compare(a.Name, b.Name) })
-	for _, ails := range []func(*corev1.Pod) string{containerTrouble, podConditionTrouble, notReady} {
+	if said := first(pods, containerTrouble, podConditionTrouble); said != "" {
+		return said, true
+	}
+	return first(pods, notReady), false
+}
+
+// first returns what is said of the first pod of which the first of the questions finds something.
+func first(pods []corev1.Pod, ails ...func(*corev1.Pod) string) string {
+	for _, what := range ails {
 		for i := range pods {
-			if what := ails(&pods[i]); what != "" && pods[i].DeletionTimestamp == nil {
-				return trim(fmt.Sprintf("pod %s %s", pods[i].Name, what), maxTrouble)
+			if said := what(&pods[i]); said != "" && pods[i].DeletionTimestamp == nil {
+				return trim(fmt.Sprintf("pod %s %s", pods[i].Name, said), maxTrouble)
 			}
 		}
 	}
@@ -63,6 +73,10 @@ func troubleOf(pods []corev1.Pod) string {
 func containerTrouble(pod *corev1.Pod) string {
 	for _, status := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
 		if w := status.State.Waiting; w != nil && !isStarting(w.Reason) {
+			if t := status.LastTerminationState.Terminated; t != nil && w.Reason == "CrashLoopBackOff" {
+				// Its message counts seconds; what the container ended with says more.
+				return fmt.Sprintf("container %s: %s: %s with exit code %d", status.Name, w.Reason, because(t.Reason, t.Message), t.ExitCode)
+			}
 			return fmt.Sprintf("container %s: %s", status.Name, because(w.Reason, w.Message))
 		}
 		if t := status.State.Terminated; t != nil && t.ExitCode != 0 {

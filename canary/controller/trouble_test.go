@@ -33,11 +33,19 @@ func TestTrouble(t *testing.T) {
 		conditions []appsv1.ReplicaSetCondition
 		pods       []corev1.Pod
 		want       string
+		starting   bool // it may still become ready
 	}{
 		"nothing known": {},
 		"a crash loop": {
 			pods: []corev1.Pod{waiting("web-abc-x", "CrashLoopBackOff", "back-off 5m0s restarting failed container")},
 			want: "pod web-abc-x container c: CrashLoopBackOff: back-off 5m0s restarting failed container",
+		},
+		"a crash loop whose container said how it ended": {
+			pods: []corev1.Pod{failing(corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{
+				Name: "c", State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff", Message: "back-off 40s"}},
+				LastTerminationState: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 1, Reason: "Error"}},
+			}}})},
+			want: "pod web-abc-x container c: CrashLoopBackOff: Error with exit code 1",
 		},
 		"no image, without a message": {
 			pods: []corev1.Pod{waiting("web-abc-x", "ErrImagePull", "")},
@@ -58,7 +66,7 @@ func TestTrouble(t *testing.T) {
 		},
 		"a pod that is starting": {
 			pods: []corev1.Pod{waiting("web-abc-a", "ContainerCreating", "")},
-			want: "pod web-abc-a container c: ContainerCreating",
+			want: "pod web-abc-a container c: ContainerCreating", starting: true,
 		},
 		"no node": {
 			pods: []corev1.Pod{condition("web-abc-x", corev1.PodScheduled, "Unschedulable", "0/3 nodes are available")},
@@ -66,7 +74,7 @@ func TestTrouble(t *testing.T) {
 		},
 		"a readiness probe that fails": {
 			pods: []corev1.Pod{condition("web-abc-x", corev1.PodReady, "ContainersNotReady", "containers with unready status: [c]")},
-			want: "pod web-abc-x is not ready: ContainersNotReady: containers with unready status: [c]",
+			want: "pod web-abc-x is not ready: ContainersNotReady: containers with unready status: [c]", starting: true,
 		},
 		"an init container that failed": {
 			pods: []corev1.Pod{failing(corev1.PodStatus{InitContainerStatuses: []corev1.ContainerStatus{
@@ -86,8 +94,9 @@ func TestTrouble(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			rs := appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Name: "web-abc"}, Status: appsv1.ReplicaSetStatus{Conditions: test.conditions}}
-			got := trouble(rs, test.pods)
+			got, fails := trouble(rs, test.pods)
 			require.Equal(t, test.want, got)
+			require.Equal(t, test.want != "" && !test.starting, fails)
 			require.LessOrEqual(t, len(got), maxTrouble)
 		})
 	}

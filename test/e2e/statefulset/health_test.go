@@ -1,0 +1,53 @@
+package statefulset
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"sluice.dev/sluice/canary"
+	"sluice.dev/sluice/test/builders"
+)
+
+func (db database) waitReason(want ...string) {
+	db.t.Helper()
+	db.Eventually("the release says what ails it", func(context.Context) error {
+		r := db.release()
+		for _, part := range want {
+			if !strings.Contains(r.Reason, part) {
+				return fmt.Errorf("it says %q", r.Reason)
+			}
+		}
+		return nil
+	})
+	require.Equal(db.t, canary.Progressing, db.release().Phase)
+}
+
+// TestWhatAilsACanaryPodIsSaidAtOnce: the step's deadline is ten minutes.
+func TestWhatAilsACanaryPodIsSaidAtOnce(t *testing.T) {
+	t.Parallel()
+	t.Run("a crash loop", func(t *testing.T) {
+		t.Parallel()
+		db := create(t, env.Namespace(t), db().Obj())
+		db.setImage("example/app:crash")
+		db.waitReason("pod db-3 container app: ", "exit code")
+	})
+	t.Run("an exceeded quota, which only Events tell of", func(t *testing.T) {
+		t.Parallel()
+		// The quota is less than what runs already, so that a pod that is replaced does not come back.
+		n := env.Namespace(t)
+		db := create(t, n, builders.MakeStatefulSet("db").Replicas(3).Obj())
+		quota := &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Name: "pods"}}
+		quota.Spec.Hard = corev1.ResourceList{corev1.ResourcePods: resource.MustParse("1")}
+		_, err := n.Admin.CoreV1().ResourceQuotas(n.Name).Create(t.Context(), quota, metav1.CreateOptions{})
+		require.NoError(t, err)
+		db.setImage(v2)
+		db.waitReason("db-2", "exceeded quota")
+	})
+}
