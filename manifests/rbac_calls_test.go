@@ -52,7 +52,7 @@ var calls = map[string]call{
 	"cluster events.k8s.io/events create": {"canary/controller/setup.go", "mgr.GetEventRecorder("},
 	"cluster events.k8s.io/events patch":  {"canary/controller/setup.go", "mgr.GetEventRecorder("},
 
-	"cluster authorization.k8s.io/subjectaccessreviews create": {"webhook/observe.go", "o.creator.Create(ctx, review)"},
+	"cluster authorization.k8s.io/subjectaccessreviews create": {"webhook/permission.go", "p.creator.Create(ctx, review)"},
 
 	"cluster admissionregistration.k8s.io/mutatingwebhookconfigurations sluice get":     {"certs/configurations.go", "a.client.Get(ctx, client.ObjectKey{Name: name}, object)"},
 	"cluster admissionregistration.k8s.io/mutatingwebhookconfigurations sluice patch":   {"certs/patch.go", "a.client.Patch(ctx, target"},

@@ -8,7 +8,6 @@ import (
 	"sync"
 
 	"golang.org/x/sync/errgroup"
-	authorizationv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -19,11 +18,6 @@ import (
 	"sluice.dev/sluice/hashing/live"
 )
 
-// Creator creates SubjectAccessReviews.
-type Creator interface {
-	Create(ctx context.Context, obj client.Object, opts ...client.CreateOption) error
-}
-
 // Keyring makes config digests; *live.Keyring is one.
 type Keyring interface {
 	// Ensure loads the keys and makes the first one.
@@ -33,9 +27,9 @@ type Keyring interface {
 
 // observer reads what decisions need, live.
 type observer struct {
-	reader  client.Reader
-	creator Creator
-	keyring Keyring
+	reader      client.Reader
+	permissions permissions
+	keyring     Keyring
 }
 
 // observation is the answer to canary.Needs, and what to warn about.
@@ -56,7 +50,7 @@ func (o observer) observe(ctx context.Context, req *request, review canary.Revie
 	allowed := make(map[string]bool, len(needs.Verbs))
 	for _, verb := range needs.Verbs {
 		group.Go(recovered(ctx, func() error {
-			yes, err := o.allowed(ctx, req, verb)
+			yes, err := o.permissions.allowed(ctx, req, verb)
 			mu.Lock()
 			defer mu.Unlock()
 			allowed[verb] = yes
@@ -144,33 +138,6 @@ func sameButDigest(review canary.Review) (bool, error) {
 	}
 	after, err := canary.HashTemplate(review.New.Spec.Template)
 	return before == after, err
-}
-
-// allowed asks whether the requesting user has a verb on the workload.
-func (o observer) allowed(ctx context.Context, req *request, verb string) (bool, error) {
-	extra := make(map[string]authorizationv1.ExtraValue, len(req.UserInfo.Extra))
-	for key, values := range req.UserInfo.Extra {
-		extra[key] = authorizationv1.ExtraValue(values)
-	}
-	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
-		User:   req.UserInfo.Username,
-		UID:    req.UserInfo.UID,
-		Groups: req.UserInfo.Groups,
-		Extra:  extra,
-		ResourceAttributes: &authorizationv1.ResourceAttributes{
-			Group:     req.Resource.Group,
-			Version:   req.Resource.Version,
-			Resource:  req.Resource.Resource,
-			Namespace: req.Namespace,
-			Name:      req.Name,
-			Verb:      verb,
-		},
-	}}
-	if err := o.creator.Create(ctx, review); err != nil {
-		return false, fmt.Errorf("checking whether %q may %s %s %s/%s: %w",
-			req.UserInfo.Username, verb, req.Resource.Resource, req.Namespace, req.Name, err)
-	}
-	return review.Status.Allowed, nil
 }
 
 // recovered turns a panic into an error: in a goroutine of ours it would end the process, and not just

@@ -275,6 +275,31 @@ func TestTheRequestingUserIsJudgedAsTheAPIServerKnowsThem(t *testing.T) {
 	}, asked)
 }
 
+// TestAPermissionIsRememberedAndARefusalIsNot: of the same person, for the same verb and workload.
+func TestAPermissionIsRememberedAndARefusalIsNot(t *testing.T) {
+	may, asked := false, 0
+	s := cluster{objects: []client.Object{shop()}, funcs: interceptor.Funcs{
+		Create: func(_ context.Context, _ client.WithWatch, object client.Object, _ ...client.CreateOption) error {
+			review, _ := object.(*authorizationv1.SubjectAccessReview)
+			asked++
+			review.Status.Allowed = may
+			return nil
+		},
+	}}.server(t)
+	review := contractReview(t, "resume-while-waiting-by-a-promoter")
+	ask := func(user string) bool {
+		review.Request.UserInfo.Username = user
+		return admit(t, s, MutatePath, review).Allowed
+	}
+	require.False(t, ask("alice"))
+	may = true
+	require.True(t, ask("alice"), "a permission that was given counts at once")
+	require.True(t, ask("alice"))
+	require.Equal(t, 2, asked)
+	require.True(t, ask("bob"))
+	require.Equal(t, 3, asked, "each person is asked for")
+}
+
 // TestConfigOfANamespaceThatHasNotOptedInIsNeverRead, whatever a forged review says.
 func TestConfigOfANamespaceThatHasNotOptedInIsNeverRead(t *testing.T) {
 	forbidden := func(context.Context) error {
@@ -312,7 +337,7 @@ func TestIndependentReadsRunAtTheSameTime(t *testing.T) {
 		}, deps: func(d *Deps) { d.Certificates = certificates }}.server(t)
 		require.NoError(t, s.deps.Keyring.Ensure(t.Context()))
 		start := time.Now()
-		o := observer{reader: s.deps.Reader, creator: s.deps.Creator, keyring: s.deps.Keyring}
+		o := observer{reader: s.deps.Reader, permissions: newPermissions(s.deps.Creator), keyring: s.deps.Keyring}
 		w, err := canary.DecodeWorkload(contractReview(t, "create-with-config").Request.Object.Raw)
 		require.NoError(t, err)
 		seen, err := o.observe(t.Context(), &request{Namespace: "shop"}, canary.Review{New: w},

@@ -119,7 +119,7 @@ func New(opts Options, deps Deps) (*Server, error) {
 
 func (s *Server) register() {
 	workloads := &workloads{
-		observer: observer{reader: s.deps.Reader, creator: s.deps.Creator, keyring: s.deps.Keyring},
+		observer: observer{reader: s.deps.Reader, permissions: newPermissions(s.deps.Creator), keyring: s.deps.Keyring},
 		sluice:   s.opts.User,
 	}
 	scales := &scales{reader: s.deps.Reader}
