@@ -38,8 +38,8 @@ demo: ## Watch a canary being held, promoted and aborted on a local control plan
 	@demo/demo.sh
 
 .PHONY: build
-build: ## Build the binary into bin/
-	go build -trimpath -o bin/sluice ./cmd/sluice
+build: ## Build sluice and its kubectl plugin into bin/
+	go build -trimpath -o bin/ ./cmd/sluice ./cmd/kubectl-sluice
 
 ##@ Check it
 

@@ -120,17 +120,15 @@ func classify(r Review) (change, error) {
 
 // reverts: the stable template comes back.
 func (c change) reverts() bool {
-	return c.release != nil && !c.sameTemplate && c.stableAgain() != nil
+	return c.release != nil && !c.sameTemplate && c.release.stableAgain(c.newHash) != nil
 }
 
-// stableAgain returns the stable version that the new template is, nil where it is none.
-func (c change) stableAgain() *Revision {
-	for _, stable := range []*Revision{&c.release.Stable, c.release.Former} {
-		if stable != nil && c.newHash == stable.Hash {
-			return stable
-		}
+// nextID is the ID of a release that this write starts.
+func (c change) nextID() int64 {
+	if c.release == nil {
+		return c.Old.Metadata.Generation + 1
 	}
-	return nil
+	return c.release.nextID(c.Old.Metadata.Generation)
 }
 
 // settles: sluice's own write that asks to read the config once more, before the canary is created.
@@ -167,7 +165,7 @@ func (c change) guard(w World) (Reason, string) {
 	if c.release == nil {
 		return "", ""
 	}
-	if c.New.strategy(c.Kind).Type != c.Old.strategy(c.Kind).Type && !c.reverts() {
+	if c.New.strategy(c.Kind).Type != c.Old.strategy(c.Kind).Type && (c.Kind == StatefulSet || !c.reverts()) {
 		return StrategyChange, c.strategyMessage()
 	}
 	if c.Kind == Deployment && c.release.Surge > 0 && c.surgesNowhere() {
@@ -207,7 +205,7 @@ func policyChanged(old, new *Workload) bool {
 func decideCreate(r Review, w World) Decision {
 	c := change{Review: r}
 	if len(bypassVerbs(nil, r.New)) > 0 && !w.Allowed[VerbBypass] {
-		return deny(NotPermitted, c.notPermitted(VerbBypass, "disable the canaries"))
+		return deny(NotPermitted, c.notPermitted(VerbBypass, "opt out or disable the canaries"))
 	}
 	s, err := settings(w.NamespaceAnnotations, r.New)
 	if err != nil {

@@ -27,7 +27,7 @@ func (d deployment) clear(now time.Time) *Move {
 }
 
 // idle keeps no canary pods.
-func (d deployment) idle() *Move {
+func (d deployment) idle(time.Time) *Move {
 	if canary := d.canary(); canary != nil && d.Release.Step > 0 {
 		return resize(d.Observed, canary, 0)
 	}

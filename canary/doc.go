@@ -61,4 +61,6 @@
 //   - Pods that are taken back are deleted one by one, behind the closed partition, and return as stable.
 //   - Where a set is scaled to 0 past admission, or the ControllerRevision of its stable version is
 //     deleted, only the template can bring that version back: the release is aborted and says so.
+//   - With a partition of the user's own, pods that are made anew are of the version below it. One that no
+//     pod reaches is the user's own pause: step 0.
 package canary

@@ -14,7 +14,7 @@ func (c change) drive(w World) (Decision, error) {
 	if next.Step == 0 && !c.pausedByUser(next.Held) {
 		next.Step, next.Since = 1, nil
 	}
-	if c.New.Replicas() != c.Old.Replicas() {
+	if c.New.Replicas() != c.Old.Replicas() || next.Held.Partition != c.release.Held.Partition {
 		next.Gate = nil // what is above the partition now would be pods of the new version
 	}
 	asked, stale := c.asked()
@@ -187,8 +187,8 @@ func (c change) retry(next *Release, w World) (Decision, error) {
 	if err != nil {
 		return deny(InvalidPolicy, c.refused("its policy is not valid", err.Error())), nil
 	}
-	next.ID, next.Phase, next.Step = c.Old.Metadata.Generation+1, Progressing, 1
-	next.Since, next.Reason, next.Settled, next.Approvals, next.Gate = nil, "", false, nil, nil
+	next.ID, next.Phase, next.Step = c.nextID(), Progressing, 1
+	next.Since, next.Reason, next.Told, next.Settled, next.Approvals, next.Gate = nil, "", nil, false, nil, nil
 	next.Policy = s.Policy
 	d, err := c.carry(Retried, next)
 	c.forgetDrivers(d.Want, next)

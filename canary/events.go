@@ -25,6 +25,10 @@ func seen(r *Release) *Event {
 
 func waiting(o Observed, r *Release) *Event {
 	step := r.Policy.step(r.Step)
+	has := fmt.Sprintf("has its %d %s available", o.size(), plural(o.size(), "pod"))
+	if o.size() == 0 {
+		has = "has no canary, since a StatefulSet keeps one stable pod"
+	}
 	goesOn := "kubectl rollout resume approves it"
 	if o.Kind == StatefulSet {
 		goesOn = fmt.Sprintf("the annotation %s=%s approves it", ApproveAnnotation, r.ApproveValue())
@@ -32,8 +36,8 @@ func waiting(o Observed, r *Release) *Event {
 	if step.Wait > 0 {
 		goesOn = fmt.Sprintf("it goes on by itself after %s", step.Wait)
 	}
-	return &Event{Reason: "ReleaseWaiting", Message: fmt.Sprintf("release %d: step %d of %d has its %d %s available; %s",
-		r.ID, r.Step, len(r.Policy.steps()), o.size(), plural(o.size(), "pod"), goesOn)}
+	return &Event{Reason: "ReleaseWaiting", Message: fmt.Sprintf("release %d: step %d of %d %s; %s",
+		r.ID, r.Step, len(r.Policy.steps()), has, goesOn)}
 }
 
 func unwell(r *Release) *Event {
@@ -61,7 +65,7 @@ func restored(r *Release) *Event {
 }
 
 func lifted(r *Release) *Event {
-	return &Event{Warning: true, Reason: "HoldLifted", Message: fmt.Sprintf("release %d is held and its workload was found not paused; it is paused again", r.ID)}
+	return &Event{Warning: true, Reason: "HoldLifted", Message: fmt.Sprintf("release %d was found not held by its spec, which somebody changed while sluice's webhook was away; it is held again", r.ID)}
 }
 
 func ended(r *Release) *Event {

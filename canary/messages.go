@@ -44,6 +44,9 @@ func (c change) holdWarning(next *Release) string {
 			c.subject(), next.ID, c.resumeCommand())
 	}
 	size, n := step.size(c.Kind, c.New.Replicas(), next.Held), c.New.Replicas()
+	if size == 0 {
+		return fmt.Sprintf("sluice: %s is held as release %d: it has one pod, so there is no canary; %s", c.subject(), next.ID, c.goesOn(step, next))
+	}
 	beside := fmt.Sprintf("beside %d", n)
 	if c.Kind == StatefulSet {
 		beside = fmt.Sprintf("of %d", n)
@@ -121,6 +124,9 @@ func (c change) notReadyMessage() string {
 	if c.release.Phase == Reverting {
 		return fmt.Sprintf("release %d of %s is being reverted to the stable version, so there is nothing to approve; follow it with: %s", c.release.ID, c.subject(), c.kubectl("rollout status"))
 	}
+	if c.release.Step == 0 {
+		return fmt.Sprintf("release %d of %s has not begun: the workload was paused before. Step 1 starts with: %s", c.release.ID, c.subject(), c.resumeCommand())
+	}
 	why := "its pods are not available yet"
 	if c.release.Reason != "" {
 		why = brief(c.release.Reason)
@@ -152,9 +158,10 @@ func (c change) strategyMessage() string {
 		c.subject(), c.release.ID, c.approveCommand(c.release))
 }
 
-func (c change) twoStepsMessage() string {
-	return fmt.Sprintf("the pod template and the update strategy of %s cannot change in one write, since a new version is held by the partition of a RollingUpdate: "+
-		"apply the update strategy alone first", c.subject())
+// twoStepsMessage says that a StatefulSet's new version cannot be held together with another change.
+func (c change) twoStepsMessage(other string) string {
+	return fmt.Sprintf("the pod template and %s of %s cannot change in one write, since a new version is held by the partition of a RollingUpdate beside pods of the old one: "+
+		"apply %s alone first", other, c.subject(), other)
 }
 
 // ScaleToZeroMessage says why a workload with a release may not be scaled to 0, and the way out.

@@ -26,9 +26,9 @@ func (c change) native(s Settings, w World) Reason {
 		return Disabled
 	case old.Replicas() == 0:
 		return NoReplicas
-	case old.Spec.Strategy.Type == "Recreate":
+	case old.strategy(c.Kind).Type == "Recreate":
 		return Recreates
-	case old.Spec.UpdateStrategy.Type == onDelete:
+	case old.strategy(c.Kind).Type == onDelete:
 		return OnDelete
 	case c.neverAvailable():
 		return NeverAvailable
@@ -52,10 +52,8 @@ func (c change) neverAvailable() bool {
 		return false
 	case w.Status.ObservedGeneration == 0:
 		return true
-	case c.Kind == StatefulSet:
-		// In order, the second pod is created when the first one is ready. Its status says no more.
-		return w.Spec.PodManagementPolicy != parallel && w.Status.Replicas == 1 && w.Replicas() > 1
 	}
+	// The status of a StatefulSet has no conditions, and proves nothing more.
 	for _, condition := range w.Status.Conditions {
 		if condition.Type == "Progressing" {
 			return startingReasons[condition.Reason]

@@ -17,8 +17,12 @@ func (c change) start(w World) (Decision, error) {
 			Want:     withDigest(stateless(), digest),
 		}, nil
 	}
-	if c.Kind == StatefulSet && c.New.Spec.UpdateStrategy.Type != rollingUpdate {
-		return deny(StrategyChange, c.twoStepsMessage()), nil // it has no partition to be held by
+	switch {
+	case c.Kind != StatefulSet:
+	case c.New.Spec.UpdateStrategy.Type != rollingUpdate: // it has no partition to be held by
+		return deny(StrategyChange, c.twoStepsMessage("the update strategy")), nil
+	case c.New.Replicas() == 0: // without pods, Kubernetes forgets the stable version
+		return deny(ScaleToZero, c.twoStepsMessage("the number of replicas")), nil
 	}
 	old, err := TemplateDigest(c.Old.Spec.Template)
 	if err != nil {
@@ -64,7 +68,7 @@ func (c change) nativeSequence() Sequence {
 
 func (c change) newRelease(s Settings, stable Revision, digest string) *Release {
 	return &Release{
-		ID:     c.Old.Metadata.Generation + 1,
+		ID:     c.nextID(),
 		Phase:  Progressing,
 		Step:   1,
 		Stable: stable,
@@ -80,16 +84,23 @@ func (c change) revert() (Decision, error) {
 	next := c.release.clone()
 	next.Held = c.wishes()
 	next.Phase, next.Since, next.Reason = Reverting, nil, "the stable version was applied again"
-	switch {
-	case c.Kind == StatefulSet:
-		next.Stage, next.Gate = Finishing, nil // pods of the stable version are not touched, so nothing has to be held
-	case next.Holds():
-		next.Stage = ""
+	next.Gate = nil
+	if next.Holds() {
+		next.Stage = revertStage(c.Kind)
 	}
 	d := c.with(Reverted, next)
-	d.Want.Digest = &c.stableAgain().Digest
+	d.Want.Digest = &c.release.stableAgain(c.newHash).Digest
 	d.Warnings = []string{c.revertWarning()}
 	return d, nil
+}
+
+// revertStage is where a revert of what is held begins. A StatefulSet does not touch pods of the version
+// in its spec, so it need not be held.
+func revertStage(kind string) Stage {
+	if kind == StatefulSet {
+		return Finishing
+	}
+	return ""
 }
 
 // resumesPromotion: a version that was approved and promoted, then reverted natively, comes back

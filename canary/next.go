@@ -52,7 +52,7 @@ type mechanics interface {
 	// clear takes away what earlier releases left.
 	clear(now time.Time) *Move
 	// idle takes away the canary while no step is under way.
-	idle() *Move
+	idle(now time.Time) *Move
 	// asked: the pods of the step were asked for.
 	asked() bool
 	// scale asks for the pods of the step, no more and no fewer.
@@ -92,7 +92,7 @@ func (r *Release) at(now time.Time) *Release {
 // to returns a copy in another phase that begins now.
 func (r *Release) to(phase Phase, now time.Time, reason string) *Release {
 	next := r.at(now)
-	next.Phase, next.Stage, next.Reason, next.Late, next.Gate = phase, "", reason, false, nil
+	next.Phase, next.Stage, next.Reason, next.Late, next.Gate, next.Told = phase, "", reason, false, nil, nil
 	return next
 }
 
@@ -100,7 +100,7 @@ func (r *Release) to(phase Phase, now time.Time, reason string) *Release {
 func progress(o Observed, m mechanics, now time.Time) Move {
 	r := o.Release
 	if r.Step == 0 || o.Workload.Replicas == 0 {
-		if move := m.idle(); move != nil {
+		if move := m.idle(now); move != nil {
 			return *move
 		}
 		return Move{}
@@ -137,6 +137,11 @@ func settle(o Observed, now time.Time) Move {
 	return Move{Write: &Write{SetRelease: next}}
 }
 
+// mayTell: messages of a pod alternate, so what ails it is written at most once a minute.
+func (r *Release) mayTell(now time.Time) bool {
+	return r.Told == nil || now.Sub(*r.Told) >= time.Minute
+}
+
 // ails says why the canary will not become available as things are, empty where it still may.
 func (o Observed) ails() string {
 	switch {
@@ -163,9 +168,10 @@ func (r *Release) left(now time.Time) time.Duration {
 func await(o Observed, m mechanics, now time.Time) Move {
 	r := o.Release
 	if !r.overdue(now) {
-		if ails := o.ails(); ails != "" && !strings.Contains(r.Reason, ails) {
+		if ails := o.ails(); ails != "" && !strings.Contains(r.Reason, ails) && r.mayTell(now) {
 			next := r.clone()
-			next.Reason = ails
+			told := now.UTC().Truncate(time.Second)
+			next.Reason, next.Told = ails, &told
 			return Move{Write: &Write{SetRelease: next}, Event: failing(next)}
 		}
 		return Move{Wait: min(r.left(now), lookEvery)}

@@ -32,7 +32,7 @@ const (
 	// Adopting: still paused, maxSurge pinned, the canary ReplicaSet is handed to the Deployment
 	// (sequence M), or taken back from it (before sequence C).
 	Adopting Stage = "Adopting"
-	// Finishing: not paused; the native controller finishes the rollout.
+	// Finishing: not held any more; the native controller finishes the rollout.
 	Finishing Stage = "Finishing"
 )
 
@@ -50,7 +50,8 @@ const (
 
 // Release is the state of a release, kept as JSON in ReleaseAnnotation of the workload.
 type Release struct {
-	// ID is the generation of the workload that started the release.
+	// ID is the generation of the workload that started the release, or more where that has been the ID
+	// of a release before.
 	ID    int64 `json:"id"`
 	Phase Phase `json:"phase"`
 	// Step is the current step, from 1; 0 while the user's own pause delays step one.
@@ -68,6 +69,8 @@ type Release struct {
 	Approvals []Approval `json:"approvals,omitempty"`
 	// Reason is one sentence for people: why the release is in this phase.
 	Reason string `json:"reason,omitempty"`
+	// Told is when Reason last became what ails the canary's pods.
+	Told *time.Time `json:"told,omitempty"`
 	// Since is when the controller first saw this phase and step, in UTC with whole seconds; absent
 	// until then, since admission reads no clock.
 	Since *time.Time `json:"since,omitempty"`
@@ -79,7 +82,7 @@ type Release struct {
 	Late bool `json:"late,omitempty"`
 	// Restoring is set while the controller brings back a stable ReplicaSet that went to 0 pods.
 	Restoring bool `json:"restoring,omitempty"`
-	// Lifted is set once the workload was found not paused although it is held.
+	// Lifted is set once the workload was found not held by its spec.
 	Lifted bool `json:"lifted,omitempty"`
 	// Surge is the maxSurge that admission pins, in pods; 0: none.
 	Surge int32 `json:"surge,omitempty"`
@@ -142,9 +145,23 @@ func (r *Release) Encode() string {
 	return string(raw)
 }
 
-// Holds tells whether admission keeps the workload paused.
+// Holds tells whether admission keeps the workload held: paused, or behind its partition.
 func (r *Release) Holds() bool {
 	return r != nil && r.Stage != Finishing
+}
+
+// nextID is the ID of a release after this one. Retrying changes no spec, and so no generation of a
+// StatefulSet.
+func (r *Release) nextID(generation int64) int64 { return max(generation, r.ID) + 1 }
+
+// stableAgain returns the stable version that a template is, nil where it is none.
+func (r *Release) stableAgain(hash string) *Revision {
+	for _, stable := range []*Revision{&r.Stable, r.Former} {
+		if stable != nil && hash == stable.Hash {
+			return stable
+		}
+	}
+	return nil
 }
 
 // ApprovedBy returns who approved a step, empty where nobody did.

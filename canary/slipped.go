@@ -34,12 +34,10 @@ func slipped(o Observed, m mechanics, now time.Time) *Move {
 func otherTemplate(o Observed, now time.Time) *Move {
 	r, d := o.Release, o.Workload
 	next := r.to(Reverting, now, "the stable version was applied while sluice's webhook was away")
-	if o.Kind == StatefulSet {
-		next.Stage = Finishing
-	}
-	if d.TemplateHash != r.Stable.Hash {
+	next.Stage = revertStage(o.Kind)
+	if r.stableAgain(d.TemplateHash) == nil {
 		next = r.to(Progressing, now, "this version was applied while sluice's webhook was away")
-		next.ID, next.Step = d.Generation+1, 1
+		next.ID, next.Step = r.nextID(d.Generation), 1
 		next.Canary = Revision{Hash: d.TemplateHash, Digest: d.TemplateDigest}
 		next.Author, next.Approvals, next.Settled = "", nil, false
 	}

@@ -16,24 +16,58 @@ type statefulSet struct{ Observed }
 
 func (s statefulSet) lifted() bool { return s.Workload.Partition != s.Release.partition() }
 
-// restore: the template is all that could bring the stable version back, and that is the user's.
+const forgotten = "Kubernetes made the new version the current one (the set had no pods for a while, its partition was lowered past admission, " +
+	"or the ControllerRevision of the stable version was deleted): apply the old version again"
+
+// restore follows the set where Kubernetes has another idea of its versions than the release.
 func (s statefulSet) restore(now time.Time) *Move {
 	r := s.Release
-	if !r.Holds() || r.Phase == Aborted || s.Workload.Current != r.Canary {
+	if !r.Holds() {
 		return nil
 	}
-	next := r.to(Aborted, now, "Kubernetes made the new version the current one (the set had no pods for a while, or the ControllerRevision of the stable version was deleted): apply the old version again")
+	steps := r.Phase == Progressing || r.Phase == Waiting
+	if s.Workload.Current == r.Canary {
+		return s.comeFrom(now)
+	}
+	if byUser := r.Held.Partition >= s.Workload.Replicas && s.Workload.Replicas > 0; steps && byUser != (r.Step == 0) {
+		next := r.to(Progressing, now, "")
+		next.Approvals, next.Step = nil, 1
+		if byUser {
+			next.Step = 0
+		}
+		return &Move{Write: &Write{SetRelease: next}, Event: seen(next)}
+	}
+	return nil
+}
+
+// comeFrom: pods are made of the version that is held. Where pods of the stable one are there, the set
+// was on its way from the one to the other, and goes back; else only the template could bring the stable
+// version back, and that is the user's.
+func (s statefulSet) comeFrom(now time.Time) *Move {
+	r := s.Release
+	stays := slices.ContainsFunc(s.Pods, func(pod Pod) bool { return pod.Template == r.Stable })
+	var next *Release
+	switch {
+	case r.Reason == forgotten || (stays && r.Phase == Aborted):
+		return nil
+	case stays:
+		next = r.to(Reverting, now, "it is the version that the set was coming from")
+		next.Stage = revertStage(s.Kind)
+	default:
+		next = r.to(Aborted, now, forgotten)
+	}
 	return &Move{Write: &Write{SetRelease: next}, Event: seen(next)}
 }
 
 // clear takes back pods of versions that were superseded.
-func (s statefulSet) clear(now time.Time) *Move { return s.takeBack(len(s.canaries()), now) }
+func (s statefulSet) clear(now time.Time) *Move { return s.takeBack(s.strays(), now) }
 
-func (s statefulSet) idle() *Move {
-	if s.Release.Gate == nil {
-		return nil
+// idle keeps no canary pods.
+func (s statefulSet) idle(now time.Time) *Move {
+	if s.Release.Gate != nil {
+		return s.setGate(nil)
 	}
-	return s.setGate(nil)
+	return s.takeBack(append(s.strays(), s.canaries()...), now)
 }
 
 func (s statefulSet) asked() bool {
@@ -41,18 +75,16 @@ func (s statefulSet) asked() bool {
 }
 
 func (s statefulSet) scale(now time.Time) *Move {
-	r, w, have, size := s.Release, s.Workload, len(s.canaries()), int(s.size())
+	r, have, size := s.Release, len(s.canaries()), int(s.size())
 	switch {
 	case r.Gate != nil && (have >= size || *r.Gate != s.gate(size)):
 		return s.setGate(nil)
 	case r.Gate != nil:
 		return s.unstick(*r.Gate, r.Canary)
 	case have > size:
-		return s.takeBack(size, now)
-	case have == size:
+		return s.takeBack(s.canaries()[size:], now)
+	case have == size || s.unobserved():
 		return nil
-	case w.ObservedGeneration < w.Generation || w.Current == (Revision{}):
-		return &Move{} // the controller's next status wakes us
 	}
 	gate := s.gate(size)
 	return s.setGate(&gate)
@@ -100,29 +132,54 @@ func (s statefulSet) beginPromotion(next *Release) {
 	next.Since = nil // seen next, with an Event of its own
 }
 
-func (s statefulSet) promote(time.Time) Move { return s.finish(s.Release.Canary) }
+// promote ends when every pod above the user's own partition runs the new version and is available.
+func (s statefulSet) promote(time.Time) Move {
+	r, w := s.Release, s.Workload
+	if move := s.roll(r.Canary); move != nil {
+		return *move
+	}
+	if (r.Held.Partition > 0 && r.Held.Partition >= w.Replicas) || (r.Held.Partition == 0 && w.Current != r.Canary) {
+		return Move{Wait: lookEvery}
+	}
+	return Move{Write: &Write{EndRelease: true}, Event: ended(r)}
+}
 
 // abort brings the canary's pods back as stable ones.
 func (s statefulSet) abort(now time.Time) Move {
-	if move := s.takeBack(0, now); move != nil {
+	if move := s.takeBack(append(s.strays(), s.canaries()...), now); move != nil {
 		return *move
 	}
 	return Move{}
 }
 
-func (s statefulSet) revert(time.Time) Move {
-	return s.finish(Revision{Hash: s.Workload.TemplateHash, Digest: s.Workload.TemplateDigest})
+// revert ends when no pod runs another version than the one in the spec, or the one below the user's own
+// partition. The controller replaces no pod below it.
+func (s statefulSet) revert(now time.Time) Move {
+	version := Revision{Hash: s.Workload.TemplateHash, Digest: s.Workload.TemplateDigest}
+	var below []Pod
+	for _, pod := range append(s.strays(), s.canaries()...) {
+		if pod.Index < s.Release.Held.Partition && pod.Template != version {
+			below = append(below, pod)
+		}
+	}
+	if move := s.takeBack(below, now); move != nil {
+		return *move
+	}
+	if move := s.roll(version); move != nil {
+		return *move
+	}
+	return Move{Write: &Write{EndRelease: true}, Event: ended(s.Release)}
 }
 
-// finish waits until every pod above the user's own partition runs the version that is in the spec, and
-// is available, then ends the release.
-func (s statefulSet) finish(version Revision) Move {
+// roll waits until every pod above the user's own partition runs a version, and while it is promoted is
+// available too.
+func (s statefulSet) roll(version Revision) *Move {
 	w, partition := s.Workload, s.Release.Held.Partition
 	if w.ObservedGeneration < w.Generation {
-		return Move{}
+		return &Move{Wait: lookEvery}
 	}
 	if move := s.unstick(partition, version); move != nil {
-		return *move
+		return move
 	}
 	done := int32(0)
 	for _, pod := range s.Pods {
@@ -131,10 +188,16 @@ func (s statefulSet) finish(version Revision) Move {
 			done++
 		}
 	}
-	if done < w.Replicas-partition || (partition == 0 && w.Current != version) {
-		return Move{}
+	if done < w.Replicas-partition {
+		return &Move{Wait: lookEvery}
 	}
-	return Move{Write: &Write{EndRelease: true}, Event: ended(s.Release)}
+	return nil
+}
+
+// unobserved: the set's status does not tell yet what its controller knows.
+func (s statefulSet) unobserved() bool {
+	w := s.Workload
+	return w.ObservedGeneration < w.Generation || w.Current == (Revision{})
 }
 
 // canaries returns the pods of the new version, the highest first.
@@ -165,48 +228,53 @@ func (s statefulSet) strays() []Pod {
 	return found
 }
 
-// takeBack deletes pods that should be stable ones, behind a closed gate, so that they come back as such:
-// all of superseded versions, and of the canary's those beyond the ones to keep. What is not available
-// goes at once; the others one by one, highest first, while everybody else is available, or once the
-// step's deadline is over.
-func (s statefulSet) takeBack(keep int, now time.Time) *Move {
-	r, w := s.Release, s.Workload
-	surplus := append(s.strays(), s.canaries()[keep:]...)
+// takeBack deletes pods that should be stable ones, behind a closed gate, so that they come back as such.
+// What is not available goes at once; the others one by one, highest first, while everybody else is
+// available, or once the step's deadline is over while everybody else is at least there.
+func (s statefulSet) takeBack(surplus []Pod, now time.Time) *Move {
+	r := s.Release
 	switch {
-	case len(surplus) == 0 || w.Current == r.Canary: // they would come back as they are
+	case len(surplus) == 0 || s.Workload.Current == r.Canary: // they would come back as they are
 		return nil
 	case r.Gate != nil:
 		return s.setGate(nil)
-	case w.ObservedGeneration < w.Generation || w.Current == (Revision{}):
-		return &Move{}
+	case s.unobserved():
+		return &Move{Wait: lookEvery}
 	}
 	for i := range surplus {
 		if !surplus[i].Available {
 			return &Move{Write: &Write{DeletePod: &surplus[i]}}
 		}
 	}
-	if !s.whole() && !r.overdue(now) {
-		return &Move{Wait: r.left(now)}
+	if !s.mayMiss(surplus[0], now) {
+		return &Move{Wait: lookEvery}
 	}
 	return &Move{Write: &Write{DeletePod: &surplus[0]}}
 }
 
-// whole: all pods exist and are available.
-func (s statefulSet) whole() bool {
-	available := int32(0)
+// mayMiss tells whether the set can do without an available pod until it is made anew. In order, none is
+// made while a lower one is not ready.
+func (s statefulSet) mayMiss(missed Pod, now time.Time) bool {
+	available, there := int32(0), int32(0)
 	for _, pod := range s.Pods {
-		if pod.Available && !pod.Terminating {
+		if pod.Terminating {
+			continue
+		}
+		there++
+		if pod.Available {
 			available++
 		}
+		if s.Workload.InOrder && pod.Index < missed.Index && !pod.Ready {
+			return false
+		}
 	}
-	return available >= s.Workload.Replicas
+	return available >= s.Workload.Replicas || (there >= s.Workload.Replicas && s.Release.overdue(now))
 }
 
 // unstick deletes a pod that is not ready and is to be replaced: in order, the controller waits for it
 // before it replaces any. Source: kubernetes/kubernetes#67250.
 func (s statefulSet) unstick(partition int32, version Revision) *Move {
-	w := s.Workload
-	if !w.InOrder || w.ObservedGeneration < w.Generation {
+	if !s.Workload.InOrder || s.Workload.ObservedGeneration < s.Workload.Generation {
 		return nil
 	}
 	for i := len(s.Pods) - 1; i >= 0; i-- {

@@ -26,12 +26,15 @@ type setSimulation struct {
 	pods       map[int32]*setPod
 	uids       int
 	parallel   bool
-	now        time.Time
-	writes     int
-	approved   map[string]bool // template hashes that may run everywhere
-	excess     int             // unapproved pods beyond the step's, that came with a scale-up or are on their way out
-	dip        bool            // pods are missing for another reason than sluice
-	log        []string
+	// Of the controller's budget; 0 is 1.
+	maxUnavailable int
+	slow           bool // pods take up to four rounds to become ready
+	now            time.Time
+	writes         int
+	approved       map[string]bool // template hashes that may run everywhere
+	excess         int             // unapproved pods beyond the step's, that came with a scale-up or are on their way out
+	dip            bool            // pods are missing for another reason than sluice
+	log            []string
 }
 
 type setPod struct {
@@ -40,6 +43,7 @@ type setPod struct {
 	broken      bool
 	ready       bool
 	terminating bool
+	age         int // in rounds of the kubelet
 }
 
 func set(image string) object {
@@ -61,7 +65,7 @@ func newSetSimulation(t reporter, n, partition int, parallel bool, steps string)
 	broken, err := HashTemplate(s.decode(d.image("broken")).Spec.Template)
 	require.NoError(t, err)
 	s.broken = Revision{Hash: broken}
-	for range 3 * n {
+	for range 3*n + 5 {
 		s.native()
 		s.kubelet()
 	}
@@ -72,9 +76,15 @@ func (s *setSimulation) notef(format string, args ...any) {
 	s.log = append(s.log, fmt.Sprintf(format, args...))
 }
 
-// store sets the stored object.
+// store sets the stored object. Unlike a Deployment's, its generation counts changes of the spec alone.
 func (s *setSimulation) store(d object) {
-	s.generation++
+	before, err := json.Marshal(s.d["spec"])
+	require.NoError(s.t, err)
+	after, err := json.Marshal(d["spec"])
+	require.NoError(s.t, err)
+	if string(before) != string(after) {
+		s.generation++
+	}
 	s.d = d.with("metadata.generation", s.generation)
 	s.decoded = s.decode(s.d)
 }
@@ -165,14 +175,31 @@ func (s *setSimulation) roll(n int32, update Revision) {
 		s.current = update
 		return
 	}
-	for index := n - 1; index >= s.partition() && index >= 0; index-- {
-		pod := s.pods[index]
-		if pod.template != update && !pod.terminating && (!s.parallel || ready == n || !pod.ready) {
-			s.deletePod(index, "native")
-			return
+	s.replace(n, update)
+}
+
+// replace deletes pods of other versions within the budget of maxUnavailable, in parallel those first that
+// are not ready, whatever the budget (updateStatefulSetAfterInvariantEstablished).
+func (s *setSimulation) replace(n int32, update Revision) {
+	budget := int32(max(1, s.maxUnavailable))
+	for index := range n {
+		if pod := s.pods[index]; !pod.ready || pod.terminating {
+			budget--
 		}
-		if !pod.ready || pod.terminating {
-			return
+	}
+	old := func(index int32, ready bool) bool {
+		pod := s.pods[index]
+		return pod.template != update && !pod.terminating && pod.ready == ready
+	}
+	for index := n - 1; index >= max(0, s.partition()); index-- {
+		if s.parallel && old(index, false) {
+			s.deletePod(index, "native")
+		}
+	}
+	for index := n - 1; index >= max(0, s.partition()) && budget > 0; index-- {
+		if old(index, true) {
+			s.deletePod(index, "native")
+			budget--
 		}
 	}
 }
@@ -191,7 +218,9 @@ func (s *setSimulation) kubelet() {
 		case pod.terminating:
 			delete(s.pods, index)
 		default:
-			pod.ready = !pod.broken
+			uid, _ := strconv.Atoi(pod.uid)
+			pod.age++
+			pod.ready = !pod.broken && (!s.slow || pod.age > uid%4)
 		}
 	}
 }
@@ -261,6 +290,9 @@ func (s *setSimulation) user(name string) {
 		}
 	case "chart":
 		s.write(s.d.with("spec.updateStrategy.rollingUpdate.partition", 0), "helm", false)
+	case "p0", "p2", "p4", "p9":
+		partition, _ := strconv.Atoi(name[1:])
+		s.write(partitioned(s.d, partition), "alice", false)
 	case "break":
 		s.breakCanary()
 	case "evict":
@@ -338,7 +370,7 @@ func (s *setSimulation) check() {
 				broken++
 			}
 		}
-		require.GreaterOrEqual(s.t, ready, int(s.replicas())-1-broken, "more than one pod is missing")
+		require.GreaterOrEqual(s.t, ready, int(s.replicas())-max(1, s.maxUnavailable)-broken, "more pods are missing than may be")
 	}
 }
 
@@ -374,7 +406,7 @@ func (s *setSimulation) rest() {
 	held := r.Holds()
 	require.Equal(s.t, held, s.partition() == closed, "partition %d", s.partition())
 	for index, pod := range s.pods {
-		if !held && !stuck {
+		if !held && !stuck && index >= s.partition() {
 			require.Equal(s.t, s.template(), pod.template, "pod %d", index)
 		}
 		if r != nil && r.Phase == Aborted {
@@ -382,7 +414,8 @@ func (s *setSimulation) rest() {
 		}
 	}
 	switch {
-	case r == nil || stuck:
+	case r == nil || stuck || r.Step == 0:
+	case r.Phase == Promoting && s.partition() >= s.replicas(): // paused by the user
 	case r.Phase == Waiting:
 		require.Len(s.t, statefulSet{s.state()}.canaries(), int(r.Policy.step(r.Step).size(StatefulSet, s.replicas(), r.Held)))
 	default:
@@ -448,12 +481,13 @@ func (s *setSimulation) actAt(t *testing.T, moment int, actions []string) bool {
 }
 
 func TestTrajectoriesOfAStatefulSet(t *testing.T) {
-	people := []string{"approve", "approve", "approve", "approve full", "abort", "retry", "chart", "v1", "v2", "v3", "broken", "break", "evict", "n5", "n8", "n2"}
+	people := []string{"approve", "approve", "approve", "approve full", "abort", "retry", "chart", "v1", "v2", "v3", "broken", "break", "evict", "n5", "n8", "n2", "p0", "p2", "p4", "p9"}
 	reached := map[string]int{"EndRelease": 0}
 	rapid.Check(t, func(t *rapid.T) {
-		s := newSetSimulation(t, rapid.SampledFrom([]int{1, 2, 3, 5}).Draw(t, "n"), 0, rapid.Bool().Draw(t, "parallel"),
+		s := newSetSimulation(t, rapid.SampledFrom([]int{1, 2, 3, 5}).Draw(t, "n"), rapid.SampledFrom([]int{0, 0, 2, 4}).Draw(t, "own"), rapid.Bool().Draw(t, "parallel"),
 			rapid.SampledFrom([]string{"20%", "50%, 100%", "0%/100%, 100%"}).Draw(t, "steps"))
 		defer s.failed(t)
+		s.maxUnavailable, s.slow = rapid.IntRange(1, 3).Draw(t, "maxUnavailable"), rapid.Bool().Draw(t, "slow")
 		s.user("v2")
 		for range rapid.IntRange(20, 200).Draw(t, "length") {
 			if rapid.IntRange(0, 14).Draw(t, "who") == 0 {
@@ -539,13 +573,33 @@ func TestAdmissionOfAStatefulSet(t *testing.T) {
 			stored: fixed(set("v1")), sent: fixed(set("v2").with("spec.updateStrategy", object{"type": "OnDelete"})),
 			wantVerdict: Denied, wantSays: "apply the update strategy alone first",
 		},
-		"the first pod never became ready": {
-			stored:      fixed(set("v1").with("status", object{"observedGeneration": 1, "replicas": 1})),
+		"nobody has observed the first version yet": {
+			stored:      fixed(set("v1").with("status", object{})),
 			sent:        fixed(set("v2")),
 			wantVerdict: Native, wantSays: "never became available",
 		},
+		"the type Recreate is native": {
+			stored:      fixed(set("v1").with("spec.updateStrategy", object{"type": "Recreate"})),
+			sent:        fixed(set("v2").with("spec.updateStrategy", object{"type": "Recreate"})),
+			wantVerdict: Native, wantSays: "its strategy is Recreate",
+		},
+		"a new version together with no replicas is refused": {
+			stored: fixed(set("v1")), sent: fixed(set("v2").with("spec.replicas", 0)),
+			wantVerdict: Denied, wantSays: "apply the number of replicas alone first",
+		},
+		"a raised partition closes the gate in the same write": {
+			stored: open, sent: func(t *testing.T) object { t.Helper(); return partitioned(open(t), 3) },
+			wantVerdict: Carried, wantPhase: Progressing, wantStep: 1, wantPartition: closed, wantHeld: 3,
+		},
+		"the stable version together with OnDelete is refused": {
+			stored: waiting, sent: func(t *testing.T) object {
+				t.Helper()
+				return waiting(t).image("v1").with("spec.updateStrategy", object{"type": "OnDelete"})
+			},
+			wantVerdict: Denied, wantSays: "the strategy of statefulset/web cannot change",
+		},
 		"an outage is no reason to let a version through": {
-			stored:      fixed(set("v1").with("status", object{"observedGeneration": 1, "replicas": 5})),
+			stored:      fixed(set("v1").with("status", object{"observedGeneration": 1})),
 			sent:        fixed(set("v2")),
 			wantVerdict: Hold, wantPhase: Progressing, wantStep: 1, wantPartition: closed,
 		},

@@ -25,8 +25,8 @@ func (c change) advance(w World) (Decision, error) {
 		next.Held.MaxSurge = c.Old.Spec.Strategy.MaxSurge()
 	}
 	d, err := c.carry(Advanced, next)
-	if next.Phase == Reverting && c.release.Phase != Reverting {
-		d.Want.Digest = &next.Stable.Digest // applied past admission, which would have set it
+	if hash, _ := c.Old.templateHash(); next.Phase == Reverting && c.release.Phase != Reverting && next.stableAgain(hash) != nil {
+		d.Want.Digest = &next.stableAgain(hash).Digest // applied past admission, which would have set it
 	}
 	if c.settles() {
 		next.Canary.Digest = c.release.Policy.digest(w)

@@ -24,7 +24,7 @@ func (c change) wishes() Held {
 	held, now := c.release.Held, c.Old.Metadata.Generation+1
 	incoming, _ := DecodeRelease(c.New.Metadata.Annotations)
 	switch {
-	case incoming != nil && (incoming.ID == now || incoming.Held.Stated == now):
+	case incoming != nil && (incoming.ID == c.nextID() || incoming.Held.Stated == now):
 		return incoming.Held
 	case incoming != nil && incoming.ID == c.release.ID:
 		held = incoming.Held
@@ -78,7 +78,7 @@ func (c change) wishesPaused(before, fromFile bool) bool {
 // where it did not.
 func (c change) firstInvocation() *Release {
 	incoming, _ := DecodeRelease(c.New.Metadata.Annotations)
-	if c.Sluice || incoming == nil || incoming.ID != c.Old.Metadata.Generation+1 {
+	if c.Sluice || incoming == nil || incoming.ID != c.nextID() {
 		return nil
 	}
 	return incoming

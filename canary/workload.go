@@ -19,11 +19,10 @@ func Holdable(kind string) bool {
 	return kind == Deployment || kind == StatefulSet
 }
 
-// Values of a StatefulSet's spec.
+// Types of a StatefulSet's update strategy.
 const (
 	onDelete      = "OnDelete"
 	rollingUpdate = "RollingUpdate"
-	parallel      = "Parallel"
 )
 
 // Workload is the part of a Deployment, StatefulSet or DaemonSet (apps/v1) that decisions need. It is
@@ -55,9 +54,8 @@ type Spec struct {
 	Replicas                *int32          `json:"replicas"`
 	Paused                  bool            `json:"paused"`
 	Selector                json.RawMessage `json:"selector"`
-	Strategy                Strategy        `json:"strategy"`            // Deployment
-	UpdateStrategy          Strategy        `json:"updateStrategy"`      // StatefulSet, DaemonSet
-	PodManagementPolicy     string          `json:"podManagementPolicy"` // StatefulSet
+	Strategy                Strategy        `json:"strategy"`       // Deployment
+	UpdateStrategy          Strategy        `json:"updateStrategy"` // StatefulSet, DaemonSet
 	ProgressDeadlineSeconds *int32          `json:"progressDeadlineSeconds"`
 	Template                json.RawMessage `json:"template"`
 }
@@ -92,7 +90,6 @@ func (s Strategy) Partition() int32 {
 // Status is the part of a workload's status that decisions need.
 type Status struct {
 	ObservedGeneration int64       `json:"observedGeneration"`
-	Replicas           int32       `json:"replicas"`
 	AvailableReplicas  int32       `json:"availableReplicas"`
 	Conditions         []Condition `json:"conditions"`
 }

@@ -73,7 +73,7 @@ func TestWhatIsReferredToComesFirstAndTheWebhooksLast(t *testing.T) {
 		"Namespace", "ServiceAccount",
 		"ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding", "ClusterRole",
 		"ResourceQuota", "Service", "NetworkPolicy", "PodDisruptionBudget", "Deployment",
-		"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding",
+		"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding",
 		"MutatingWebhookConfiguration", "ValidatingWebhookConfiguration",
 	}, kinds)
 }

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	celgo "github.com/google/cel-go/cel"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	"k8s.io/apimachinery/pkg/util/version"
 )
 
@@ -20,14 +21,16 @@ func TestTheOldestAPIServerCompilesEveryExpression(t *testing.T) {
 			compile(t, plain, expression{text: condition.Expression, types: []*celgo.Type{celgo.BoolType}})
 		}
 	}
-	policy := statusPolicy(t)
-	for _, condition := range policy.MatchConditions {
-		compile(t, plain, expression{text: condition.Expression, types: []*celgo.Type{celgo.BoolType}})
-	}
-	withVariables := compilerOf(t, oldest, policy.Variables)
-	for _, validation := range policy.Validations {
-		compile(t, withVariables,
-			expression{text: validation.Expression, types: []*celgo.Type{celgo.BoolType}},
-			expression{text: validation.MessageExpression, types: []*celgo.Type{celgo.StringType}})
+	for _, name := range []string{"sluice-status", "sluice-opt-out", "sluice-defaults"} {
+		policy := typed(t, &admissionregistrationv1.ValidatingAdmissionPolicy{}, name).Spec
+		for _, condition := range policy.MatchConditions {
+			compile(t, plain, expression{text: condition.Expression, types: []*celgo.Type{celgo.BoolType}})
+		}
+		withVariables := compilerOf(t, oldest, policy.Variables)
+		for _, validation := range policy.Validations {
+			compile(t, withVariables,
+				expression{text: validation.Expression, types: []*celgo.Type{celgo.BoolType}},
+				expression{text: validation.MessageExpression, types: []*celgo.Type{celgo.StringType}})
+		}
 	}
 }

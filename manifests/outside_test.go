@@ -18,7 +18,7 @@ func TestWithoutServerKeepsWhatASluiceOutsideNeeds(t *testing.T) {
 	require.Equal(t, []string{
 		"Namespace", "ServiceAccount",
 		"ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding", "ClusterRole", "ClusterRole",
-		"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding",
+		"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding",
 		"MutatingWebhookConfiguration", "ValidatingWebhookConfiguration",
 	}, kinds)
 }

@@ -8,7 +8,10 @@ import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+
+	"sluice.dev/sluice/canary"
 )
 
 func statusPolicy(t *testing.T) admissionregistrationv1.ValidatingAdmissionPolicySpec {
@@ -16,10 +19,9 @@ func statusPolicy(t *testing.T) admissionregistrationv1.ValidatingAdmissionPolic
 	return typed(t, &admissionregistrationv1.ValidatingAdmissionPolicy{}, "sluice-status").Spec
 }
 
-// refusals returns what the policy answers to a write of the status.
-func refusals(t *testing.T, w write) []any {
+// refusals returns what the policy answers to a write.
+func refusals(t *testing.T, policy admissionregistrationv1.ValidatingAdmissionPolicySpec, w write) []any {
 	t.Helper()
-	policy := statusPolicy(t)
 	if matches, _ := called(t, policy.MatchConditions, w); !matches {
 		return nil
 	}
@@ -83,7 +85,7 @@ func TestSluicesKeysCannotChangeThroughStatus(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			got := refusals(t, write{resource: "deployments", subresource: "status", old: test.old, new: test.new})
+			got := refusals(t, statusPolicy(t), write{resource: "deployments", subresource: "status", old: test.old, new: test.new})
 			require.Equal(t, test.want, got)
 		})
 	}
@@ -106,4 +108,50 @@ func TestThePolicyStandsInTheStatusPathOfEveryWorkloadAndOfNothingElse(t *testin
 	require.Equal(t, "sluice-status", binding.PolicyName)
 	require.Equal(t, []admissionregistrationv1.ValidationAction{admissionregistrationv1.Deny}, binding.ValidationActions)
 	require.Nil(t, binding.MatchResources, "nobody is exempt")
+}
+
+func TestDefaultsOfANamespaceAreValid(t *testing.T) {
+	policy := typed(t, &admissionregistrationv1.ValidatingAdmissionPolicy{}, "sluice-defaults").Spec
+	namespace := func(label string, annotations map[string]string) *corev1.Namespace {
+		return &corev1.Namespace{
+			TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Namespace"},
+			ObjectMeta: metav1.ObjectMeta{Name: "shop", Labels: map[string]string{"sluice.dev/enabled": label}, Annotations: annotations},
+		}
+	}
+	refused := func(old, now *corev1.Namespace) []any {
+		w := write{resource: "namespaces", new: now}
+		if old != nil {
+			w.old = old
+		}
+		return refusals(t, policy, w)
+	}
+	t.Run("what admission takes and refuses is taken and refused", func(t *testing.T) {
+		for key, values := range map[string][]string{
+			canary.StepsAnnotation: {
+				"20%", "20%, 50%/5:10m, 100%/100%", "0%/100%, 100%", "10%:approve", " 5% / 3 : 1h30m ", "007%", "20%/1%", "1%,1%",
+				"", "20%,", "20", "101%", "+5%", "50%, 20%", "20%/0", "20%/0%", "20%:soon", "20%:0s", "20%/99999999999", "20%:10", "a%", "20%/101%", "20%:-1s",
+			},
+			canary.DeadlineAnnotation:  {"10m", "1s", "1h0.5m", "999ms", "0s", "-1m", "10", "", "soon"},
+			canary.CanaryAnnotation:    {"enabled", "disabled", "on", ""},
+			canary.ApprovalAnnotation:  {"anyone", "four-eyes", "two"},
+			canary.ConfigAnnotation:    {"hash", "ignore", "pin it"},
+			canary.OverridesAnnotation: {"allowed", "denied", "no"},
+		} {
+			for _, value := range values {
+				annotations := map[string]string{key: value}
+				said := refused(nil, namespace("true", annotations))
+				if canary.Validate(annotations) == nil {
+					require.Empty(t, said, "%s=%q", key, value)
+					continue
+				}
+				require.Len(t, said, 1, "%s=%q", key, value)
+				require.Contains(t, said[0], "annotation "+key+": \""+value+"\" is not ")
+			}
+		}
+	})
+	t.Run("what stood there before is left alone", func(t *testing.T) {
+		bad := map[string]string{canary.StepsAnnotation: "ten", "example.com/a": "1"}
+		require.Empty(t, refused(namespace("true", map[string]string{canary.StepsAnnotation: "ten"}), namespace("true", bad)))
+		require.Len(t, refused(namespace("", bad), namespace("true", bad)), 1, "it counts from now on")
+	})
 }

@@ -61,7 +61,7 @@ func (r *reconciler) lost(s *snapshot) {
 func (r *reconciler) backOff(s *snapshot) {
 	r.record(s, &canary.Event{Warning: true, Reason: reasonBackingOff,
 		Message: "this release took more than 100 writes, so somebody keeps undoing them; sluice now makes one every 10s. " +
-			"Look for another controller that changes this Deployment or its ReplicaSets"})
+			"Look for another controller that changes this workload, its ReplicaSets or its pods"})
 }
 
 // trim makes one line of a text and cuts it to at most n bytes.

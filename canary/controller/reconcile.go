@@ -21,7 +21,6 @@ const (
 	lookAgain = 200 * time.Millisecond
 )
 
-// reconciler brings the release of one workload forward.
 // reconciler works on the releases of one kind of workload.
 type reconciler struct {
 	kind     schema.GroupVersionKind

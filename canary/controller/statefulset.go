@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -46,6 +47,12 @@ func (r *reconciler) observeSet(ctx context.Context, s *snapshot) error {
 	revisions, err := r.revisions(ctx, s.workload)
 	if err != nil {
 		return err
+	}
+	if set.Status.ObservedGeneration >= set.Generation {
+		// Whatever the versions of API server and controller-manager make of its fields.
+		revisions[set.Status.UpdateRevision] = canary.Revision{
+			Hash: s.observed.Workload.TemplateHash, Digest: s.observed.Workload.TemplateDigest,
+		}
 	}
 	s.observed.Workload.Current = revisions[set.Status.CurrentRevision]
 	pods := &corev1.PodList{}
@@ -167,7 +174,10 @@ func setTrouble(o canary.Observed, pods []corev1.Pod) (said string, fails bool) 
 	if said, fails := troubleOf(own); said != "" || !o.Workload.InOrder {
 		return said, fails
 	}
-	return troubleOf(others)
+	if said, fails = troubleOf(others); said != "" {
+		said = "the set waits for " + said
+	}
+	return said, fails
 }
 
 // createTrouble says why a pod that is missing cannot be created, as a quota or pod security can forbid
@@ -182,11 +192,21 @@ func (r *reconciler) createTrouble(ctx context.Context, s *snapshot) (said strin
 	}
 	for _, event := range events.Items {
 		last := cmp.Or(event.LastTimestamp.Time, event.EventTime.Time)
-		if s.release.Since != nil && !last.Before(*s.release.Since) {
+		if s.release.Since != nil && !last.Before(*s.release.Since) && s.misses(event.Message) {
 			return trim(event.Message, maxTrouble), true, nil
 		}
 	}
 	return s.observed.PodTrouble, false, nil
+}
+
+// misses tells whether a message names a pod that does not exist.
+func (s *snapshot) misses(message string) bool {
+	for _, pod := range s.observed.Pods {
+		if slices.Contains(strings.Fields(message), pod.Name) {
+			return false
+		}
+	}
+	return true
 }
 
 func (r *reconciler) deletePod(ctx context.Context, s *snapshot, uid string) error {

@@ -3,6 +3,7 @@ module sluice.dev/sluice/test/e2e
 go 1.26.0
 
 require (
+	github.com/creack/pty v1.1.24
 	github.com/stretchr/testify v1.12.1
 	k8s.io/api v0.37.0
 	k8s.io/apimachinery v0.37.0

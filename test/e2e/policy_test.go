@@ -18,6 +18,19 @@ func TestAPolicyThatIsNotValidIsRefusedWithItsGrammar(t *testing.T) {
 		"kubectl", "annotate", "deployment/web", canary.DeadlineAnnotation+"=soon")
 }
 
+func TestADefaultThatIsNotValidIsRefusedOnTheNamespace(t *testing.T) {
+	t.Parallel()
+	n := env.Namespace(t)
+	for annotation, want := range map[string]string{
+		"sluice.dev/steps=50%,20%":          "WEIGHT[/PODS][:WAIT]",
+		"sluice.dev/progress-deadline=soon": `"soon" is not a duration of at least 1s`,
+		"sluice.dev/approval=two":           "is not one of anyone, four-eyes",
+	} {
+		n.Refused("admin", []string{"annotation sluice.dev/", want}, "kubectl", "annotate", "namespace/"+n.Name, annotation)
+	}
+	require.Zero(t, n.Command("admin", "kubectl", "annotate", "namespace/"+n.Name, "sluice.dev/steps=20%, 50%/5:10m, 100%/100%").Code)
+}
+
 func TestAPolicyWeakenedWithANewTemplateGovernsOnlyTheNextOne(t *testing.T) {
 	t.Parallel()
 	n := env.Namespace(t)
