@@ -93,8 +93,10 @@ func gates(t testing.TB, patch []byte) bool {
 		require.NoError(t, json.Unmarshal(patch, &operations))
 	}
 	for _, operation := range operations {
-		if strings.HasPrefix(operation.Path, "/metadata/labels") || operation.Path == "/spec/paused" || strings.HasPrefix(operation.Path, "/spec/strategy") {
-			return true
+		for _, path := range []string{"/metadata/labels", "/spec/paused", "/spec/strategy", "/spec/updateStrategy"} {
+			if strings.HasPrefix(operation.Path, path) {
+				return true
+			}
 		}
 	}
 	return false

@@ -42,6 +42,24 @@ func cutObjects(body []byte) ([]byte, objects, bool) {
 	return append(rest, body[copied:]...), found, ok
 }
 
+// without returns an object with null as the value of one of its members, so that a decoder does not
+// have to go through it. Where it is not sure it returns the object as it is.
+func without(name string, object []byte) []byte {
+	var rest []byte
+	copied := 0
+	ok := members(object, 0, func(key []byte, start, end int) bool {
+		if string(key) == name {
+			rest = append(append(rest, object[copied:start]...), "null"...)
+			copied = end
+		}
+		return true
+	})
+	if !ok {
+		return object
+	}
+	return append(rest, object[copied:]...)
+}
+
 // members visits key and extent of each member of the object that begins at an offset. It returns
 // false where there is no object, where it is not sure, or where visit says so.
 func members(body []byte, at int, visit func(key []byte, start, end int) bool) bool {

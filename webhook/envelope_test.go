@@ -52,6 +52,22 @@ func TestObjectsAreCutOutOfAReview(t *testing.T) {
 	}
 }
 
+func TestAMemberThatIsNotNeededIsNotDecoded(t *testing.T) {
+	tests := map[string]struct{ object, want string }{
+		"there":                  {`{"metadata":{"a":"b"},"spec":{"c":[1,"}"]}}`, `{"metadata":{"a":"b"},"spec":null}`},
+		"twice":                  {`{"spec":1,"a":2,"spec":[3]}`, `{"spec":null,"a":2,"spec":null}`},
+		"elsewhere":              {`{"a":{"spec":1}}`, `{"a":{"spec":1}}`},
+		"not there":              {`{}`, `{}`},
+		"spelled with an escape": {`{"sp\u0065c":1,"spec":2}`, `{"sp\u0065c":1,"spec":2}`},
+		"no object":              {`[1]`, `[1]`},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			require.Equal(t, test.want, string(without("spec", []byte(test.object))))
+		})
+	}
+}
+
 // FuzzCutObjects compares with the API server's decoder on the whole review: whatever that decodes is
 // decoded the same, and whatever it refuses is refused by the decoding of the parts.
 func FuzzCutObjects(f *testing.F) {

@@ -98,7 +98,7 @@ func TestTheStateIsSluicesAlone(t *testing.T) {
 	}
 	n.Command("bob", "kubectl", "label", "deployment/web", canary.ActiveLabel+"-")
 	require.Equal(t, "true", n.Deployment("web").Labels[canary.ActiveLabel])
-	n.Refused("admin", []string{"sluice.dev/release cannot be changed through the status subresource; change it on the workload itself"},
+	n.Refused("admin", []string{"sluice.dev/release is sluice's own record of the release"},
 		"kubectl", "patch", "deployment/web", "--subresource=status",
 		"--type=merge", "-p", `{"metadata":{"annotations":{"sluice.dev/release":null}}}`)
 	require.Equal(t, release, n.Release("web"))

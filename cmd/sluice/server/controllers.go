@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"sluice.dev/sluice/canary/controller"
@@ -47,13 +48,21 @@ const controllerShutdown = 5 * time.Second
 
 // runControllers runs them until ctx ends. Every term has a manager, and so a
 // cache, of its own: a replica that does not lead watches nothing.
-func runControllers(ctx context.Context, config *rest.Config, opts controller.Options) error {
-	mgr, err := ctrl.NewManager(config, managerOptions(ctx))
+func runControllers(ctx context.Context, config *rest.Config, opts controller.Options, seen *caches) error {
+	if err := seen.begin(); err != nil {
+		return err
+	}
+	defer seen.end()
+	mgr, err := ctrl.NewManager(config, managerOptions(ctx, seen))
 	if err != nil {
 		return fmt.Errorf("setting up the controllers: %w", err)
 	}
 	if err := controller.Setup(mgr, opts); err != nil {
 		return err
+	}
+	err = mgr.Add(manager.RunnableFunc(func(ctx context.Context) error { return seen.follow(ctx, mgr.GetCache()) }))
+	if err != nil {
+		return fmt.Errorf("setting up the readiness of the controllers: %w", err)
 	}
 	if err := mgr.Start(ctx); err != nil {
 		return fmt.Errorf("running the controllers: %w", err)
@@ -61,10 +70,10 @@ func runControllers(ctx context.Context, config *rest.Config, opts controller.Op
 	return nil
 }
 
-func managerOptions(ctx context.Context) ctrl.Options {
+func managerOptions(ctx context.Context, seen *caches) ctrl.Options {
 	return ctrl.Options{
 		Logger: log.FromContext(ctx),
-		Cache:  cache.Options{ByObject: controller.CacheOptions()},
+		Cache:  cache.Options{ByObject: controller.CacheOptions(), DefaultWatchErrorHandler: seen.failed},
 		// Metrics are served by the process, not by a term.
 		Metrics:                metricsserver.Options{BindAddress: "0"},
 		HealthProbeBindAddress: "0",

@@ -12,7 +12,8 @@
 //	        2 certificates   the first leaf, trusted by the webhooks that exist; the hash key
 //	        3 webhook        serves; ready once a handshake with itself succeeds
 //	        4 Serving        the caller's hook
-//	        5 controllers    standing for election
+//	        5 controllers    standing for election; a replica that leads is not ready
+//	                         until it has listed what it watches
 //	stop    1 controllers    the Lease is released: another replica takes over at once
 //	        2 Leaving        the caller's hook
 //	        3 webhook        not ready, serves on for the shutdown delay, then drains

@@ -72,15 +72,17 @@ func pause(ctx context.Context, d time.Duration) {
 func (l *leadership) term(ctx context.Context) error {
 	electing, resign := context.WithCancel(context.WithoutCancel(ctx))
 	defer resign()
+	electing = log.IntoContext(electing, quietAboutRivals(log.FromContext(ctx)))
 	elected := make(chan context.Context, 1)
-	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
+	config := leaderelection.LeaderElectionConfig{
 		Lock: l.lock, LeaseDuration: l.lease, RenewDeadline: l.renew, RetryPeriod: l.retry,
 		ReleaseOnCancel: true, Name: LeaseName,
 		Callbacks: leaderelection.LeaderCallbacks{
 			OnStartedLeading: func(held context.Context) { elected <- held },
 			OnStoppedLeading: func() { log.FromContext(ctx).V(1).Info("stopped leading") },
 		},
-	})
+	}
+	elector, err := leaderelection.NewLeaderElector(config)
 	if err != nil {
 		return fmt.Errorf("setting up leader election: %w", err)
 	}
@@ -92,6 +94,8 @@ func (l *leadership) term(ctx context.Context) error {
 	defer func() {
 		resign()
 		<-over
+		// An elector that is told to stop leaves its metric at 1, a new one begins with 0.
+		_, _ = leaderelection.NewLeaderElector(config) // as valid as before
 	}()
 	select {
 	case <-ctx.Done():

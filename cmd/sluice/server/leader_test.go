@@ -13,6 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 )
 
 // leaseStore is a Lease in memory, as one replica sees it; cut off, it fails.
@@ -179,6 +180,30 @@ func TestLeadership(t *testing.T) {
 		require.Equal(t, "a", shared.holder())
 		runningA.stop()
 	})
+}
+
+func TestTheMetricOfLeadingGoesBackTo0(t *testing.T) {
+	r := newReplica(&sharedLease{}, "a")
+	running := background(t.Context(), r.run)
+	r.leads(t)
+	require.Eventually(t, func() bool { return leadingMetric(t) == 1 }, patience, time.Millisecond)
+
+	running.stop()
+
+	require.Zero(t, leadingMetric(t))
+}
+
+func leadingMetric(t *testing.T) float64 {
+	families, err := metrics.Registry.Gather()
+	require.NoError(t, err)
+	for _, family := range families {
+		if family.GetName() == "leader_election_master_status" {
+			require.Len(t, family.GetMetric(), 1)
+			return family.GetMetric()[0].GetGauge().GetValue()
+		}
+	}
+	t.Fatal("there is no such metric")
+	return 0
 }
 
 func awaitEnd(ctx context.Context, t *testing.T) {

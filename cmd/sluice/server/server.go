@@ -40,6 +40,7 @@ type Server struct {
 	webhook   *webhook.Server
 	probes    *probes
 	leader    *leadership
+	caches    caches
 }
 
 // startTimeout is how long the API server may take until it has answered what a
@@ -74,6 +75,7 @@ func New(cluster Cluster, opts Options, hooks Hooks) (*Server, error) {
 	registry := prometheus.NewRegistry()
 	s.webhook, err = webhook.New(opts.webhook(), webhook.Deps{
 		Reader: c, Creator: c, Keyring: s.keyring, Certificates: s.authority, Metrics: registry, Now: time.Now,
+		Checks: []webhook.Check{{Name: "controllers", Check: s.caches.synced}},
 	})
 	if err != nil {
 		return nil, err
@@ -136,7 +138,7 @@ func (s *Server) serve(ctx context.Context, serving *task) error {
 
 // control runs the controllers.
 func (s *Server) control(ctx context.Context) error {
-	return runControllers(ctx, s.cluster.Config, s.opts.Controllers.of(time.Now))
+	return runControllers(ctx, s.cluster.Config, s.opts.Controllers.of(time.Now), &s.caches)
 }
 
 // bootstrap waits for what the webhook cannot serve without. The hash key comes

@@ -1,0 +1,110 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"path"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/rest"
+)
+
+// appsAPI is an api that also has workloads, none of them, and may refuse to list one resource.
+type appsAPI struct {
+	api
+	refuses atomic.Value // the resource, "" for none
+}
+
+func (a *appsAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	const groupVersion = "apps/v1"
+	version := metav1.GroupVersionForDiscovery{GroupVersion: groupVersion, Version: "v1"}
+	resource := path.Base(r.URL.Path)
+	switch {
+	case r.URL.Path == "/apis/apps":
+		writeJSON(w, http.StatusOK, metav1.APIGroup{TypeMeta: metav1.TypeMeta{Kind: "APIGroup", APIVersion: "v1"}, Name: "apps",
+			Versions: []metav1.GroupVersionForDiscovery{version}, PreferredVersion: version})
+	case r.URL.Path == "/apis/apps/v1":
+		writeJSON(w, http.StatusOK, metav1.APIResourceList{TypeMeta: metav1.TypeMeta{Kind: "APIResourceList", APIVersion: "v1"}, GroupVersion: groupVersion,
+			APIResources: []metav1.APIResource{
+				{Name: "deployments", Kind: "Deployment", Namespaced: true}, {Name: "replicasets", Kind: "ReplicaSet", Namespaced: true},
+				{Name: "statefulsets", Kind: "StatefulSet", Namespaced: true},
+			}})
+	case path.Dir(r.URL.Path) != "/apis/apps/v1":
+		a.api.ServeHTTP(w, r)
+	case resource == a.refuses.Load():
+		writeStatus(w, apierrors.NewForbidden(schema.GroupResource{Group: "apps", Resource: resource}, "", errors.New("ask an admin")))
+	case r.URL.Query().Get("watch") != "":
+		nothingEver(w, r)
+	default:
+		writeJSON(w, http.StatusOK, metav1.PartialObjectMetadataList{
+			TypeMeta: metav1.TypeMeta{Kind: "PartialObjectMetadataList", APIVersion: "meta.k8s.io/v1"}, ListMeta: metav1.ListMeta{ResourceVersion: "1"}})
+	}
+}
+
+// nothingEver is a watch without objects; a bookmark ends the list that a client may begin it with.
+func nothingEver(w http.ResponseWriter, r *http.Request) {
+	end := metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{Kind: "PartialObjectMetadata", APIVersion: "meta.k8s.io/v1"}}
+	end.ResourceVersion, end.Annotations = "1", map[string]string{metav1.InitialEventsAnnotationKey: "true"}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(map[string]any{"type": "BOOKMARK", "object": end})
+	_ = http.NewResponseController(w).Flush()
+	<-r.Context().Done()
+}
+
+func TestReadinessWaitsForTheCaches(t *testing.T) {
+	workloads := &appsAPI{}
+	workloads.refuses.Store("replicasets")
+	server := httptest.NewServer(workloads)
+	t.Cleanup(server.CloseClientConnections)
+	opts := testOptions(t)
+	opts.Controllers.LeaderElect = false
+	config := &rest.Config{Host: server.URL, ContentConfig: rest.ContentConfig{ContentType: "application/json"}}
+	readyz := func() (int, string) { return get(t, "http://"+opts.Probes.Health+"/readyz") }
+	running, err := New(Cluster{Name: "shop", Config: config}, opts, Hooks{
+		Serving: func(context.Context) error {
+			if code, body := readyz(); code != http.StatusOK {
+				return fmt.Errorf("the webhook serves before the controllers run: %d %s", code, body)
+			}
+			return nil
+		},
+	})
+	require.NoError(t, err)
+	done := make(chan error, 1)
+	task := background(t.Context(), func(ctx context.Context) { done <- running.Run(ctx) })
+	t.Cleanup(task.stop)
+
+	require.Eventually(t, func() bool {
+		code, body := readyz()
+		return code == http.StatusServiceUnavailable &&
+			strings.HasPrefix(body, "controllers: this replica leads and has not listed every ReplicaSet yet: ") &&
+			strings.Contains(body, "replicasets.apps is forbidden: ask an admin")
+	}, patience, 10*time.Millisecond, "not ready, and why")
+
+	workloads.refuses.Store("")
+
+	require.Eventually(t, func() bool { code, _ := readyz(); return code == http.StatusOK }, patience, 10*time.Millisecond)
+	task.stop()
+	require.NoError(t, <-done)
+}
+
+func TestCachesOutsideOfATermAreFine(t *testing.T) {
+	var c caches
+	require.NoError(t, c.synced(t.Context()), "it never led")
+
+	require.NoError(t, c.begin())
+	require.ErrorContains(t, c.synced(t.Context()), "Deployment, ReplicaSet, StatefulSet", "it leads")
+
+	c.end()
+	require.NoError(t, c.synced(t.Context()), "it led")
+}
