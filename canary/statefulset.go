@@ -230,7 +230,7 @@ func (s statefulSet) strays() []Pod {
 
 // takeBack deletes pods that should be stable ones, behind a closed gate, so that they come back as such.
 // What is not available goes at once; the others one by one, highest first, while everybody else is
-// available, or once the step's deadline is over while everybody else is at least there.
+// available, or once the step's deadline is over as soon as those that went before are back.
 func (s statefulSet) takeBack(surplus []Pod, now time.Time) *Move {
 	r := s.Release
 	switch {
@@ -241,6 +241,7 @@ func (s statefulSet) takeBack(surplus []Pod, now time.Time) *Move {
 	case s.unobserved():
 		return &Move{Wait: lookEvery}
 	}
+	slices.SortFunc(surplus, func(a, b Pod) int { return cmp.Compare(b.Index, a.Index) })
 	for i := range surplus {
 		if !surplus[i].Available {
 			return &Move{Write: &Write{DeletePod: &surplus[i]}}
@@ -255,20 +256,20 @@ func (s statefulSet) takeBack(surplus []Pod, now time.Time) *Move {
 // mayMiss tells whether the set can do without an available pod until it is made anew. In order, none is
 // made while a lower one is not ready.
 func (s statefulSet) mayMiss(missed Pod, now time.Time) bool {
-	available, there := int32(0), int32(0)
+	available, above := int32(0), int32(0)
 	for _, pod := range s.Pods {
-		if pod.Terminating {
-			continue
-		}
-		there++
-		if pod.Available {
+		switch {
+		case pod.Terminating:
+		case s.Workload.InOrder && pod.Index < missed.Index && !pod.Ready:
+			return false
+		case pod.Available && pod.Index > missed.Index:
+			above++ // where those are that went before
+			fallthrough
+		case pod.Available:
 			available++
 		}
-		if s.Workload.InOrder && pod.Index < missed.Index && !pod.Ready {
-			return false
-		}
 	}
-	return available >= s.Workload.Replicas || (there >= s.Workload.Replicas && s.Release.overdue(now))
+	return available >= s.Workload.Replicas || (above == s.Workload.Replicas-1-missed.Index && s.Release.overdue(now))
 }
 
 // unstick deletes a pod that is not ready and is to be replaced: in order, the controller waits for it

@@ -11,7 +11,7 @@ import (
 
 // admit changes the object as sluice's admission would.
 func (c *cluster) admit(old, changed *unstructured.Unstructured, review canary.Review) {
-	review.Operation, review.Kind = canary.Update, canary.Deployment
+	review.Operation, review.Kind = canary.Update, c.kind.Kind
 	review.Old, review.New = c.decode(old), c.decode(changed)
 	decision, err := canary.Decide(review, canary.World{Digest: c.digest, Allowed: map[string]bool{canary.VerbPromote: true, canary.VerbAbort: true}})
 	require.NoError(c.t, err)
@@ -35,6 +35,9 @@ func (c *cluster) want(object *unstructured.Unstructured, want *canary.Want) {
 	object.SetLabels(merged(object.GetLabels(), want.Labels))
 	if want.Paused != nil {
 		require.NoError(c.t, unstructured.SetNestedField(object.Object, *want.Paused, "spec", "paused"))
+	}
+	if want.Partition != nil {
+		require.NoError(c.t, unstructured.SetNestedField(object.Object, int64(*want.Partition), "spec", "updateStrategy", "rollingUpdate", "partition"))
 	}
 	if want.MaxSurge != nil {
 		var surge any

@@ -27,7 +27,7 @@ func (r *reconciler) apply(ctx context.Context, s *snapshot, write canary.Write)
 		release = write.SetRelease
 	}
 	logf.FromContext(ctx).Info(message,
-		"workload", s.key, "kind", r.kind.Kind, "release", release.ID, "phase", release.Phase,
+		"release", release.ID, "phase", release.Phase,
 		"stage", release.Stage, "step", release.Step, "revision", release.Canary.Hash, "reason", release.Reason)
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/managedfields"
 	"k8s.io/client-go/tools/events"
@@ -29,19 +30,20 @@ var (
 	start = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 )
 
-// cluster is an API server with sluice's admission and, in native_test.go, the native controllers. The
-// scheme does not know Deployments and ReplicaSets, so the store keeps them as they were written, with
-// fields that no library knows.
+// cluster is an API server with sluice's admission and, in native_test.go and nativeset_test.go, the native
+// controllers. The scheme does not know Deployments, StatefulSets and ReplicaSets, so the store keeps them
+// as they were written, with fields that no library knows.
 type cluster struct {
 	t         *testing.T
-	store     client.WithWatch // what the user and the native controllers use
-	raw       client.WithWatch // below it: for status
+	kind      schema.GroupVersionKind // of web
+	store     client.WithWatch        // what the user and the native controllers use
+	raw       client.WithWatch        // below it: for status
 	now       time.Time
 	stored    int      // writes of anybody
 	digest    string   // of the config that templates refer to
 	calls     int      // of sluice
 	writes    []string // of sluice that were applied
-	patches   []string // of Deployments, as sent
+	patches   []string // of web, as sent
 	rested    int      // stored when the native controllers had nothing left to do
 	crashed   bool     // sluice starts again before it goes on
 	fault     func(c call) error
@@ -59,11 +61,16 @@ type call struct {
 
 func newCluster(t *testing.T, objects ...client.Object) *cluster {
 	t.Helper()
+	return newClusterOf(t, deploymentKind, objects...)
+}
+
+func newClusterOf(t *testing.T, kind schema.GroupVersionKind, objects ...client.Object) *cluster {
+	t.Helper()
 	scheme := runtime.NewScheme()
 	require.NoError(t, corev1.AddToScheme(scheme))
 	scheme.AddKnownTypes(appsv1.SchemeGroupVersion, &appsv1.ControllerRevision{}, &appsv1.ControllerRevisionList{})
 	metav1.AddToGroupVersion(scheme, appsv1.SchemeGroupVersion)
-	c := &cluster{t: t, now: start, raw: fake.NewClientBuilder().WithScheme(scheme).WithTypeConverters(managedfields.NewDeducedTypeConverter()).WithObjects(objects...).Build()}
+	c := &cluster{t: t, kind: kind, now: start, raw: fake.NewClientBuilder().WithScheme(scheme).WithTypeConverters(managedfields.NewDeducedTypeConverter()).WithObjects(objects...).Build()}
 	c.store = interceptor.NewClient(c.raw, interceptor.Funcs{
 		Create: c.create, Update: c.update, Patch: c.patch, Delete: c.delete,
 	})
@@ -74,7 +81,7 @@ func newCluster(t *testing.T, objects ...client.Object) *cluster {
 // restart starts sluice's controller again, with nothing in memory.
 func (c *cluster) restart() {
 	c.recorder = events.NewFakeRecorder(1000)
-	c.reconcile = newReconciler(deploymentKind, c.sluice(), c.recorder, Options{SettleTime: time.Second, Now: func() time.Time { return c.now }})
+	c.reconcile = newReconciler(c.kind, c.sluice(), c.recorder, Options{SettleTime: time.Second, Now: func() time.Time { return c.now }})
 }
 
 // sluice returns the client of the controller: counted, and as faulty as the test says.
@@ -102,8 +109,11 @@ func (c *cluster) sluice() client.Client {
 }
 
 // listMetadata does what the fake client cannot: a list of metadata of objects that it keeps as they
-// were written.
+// were written, and a list of Events by their fields, of which there are none.
 func listMetadata(ctx context.Context, w client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
+	if _, events := list.(*corev1.EventList); events {
+		return nil
+	}
 	partial, ok := list.(*metav1.PartialObjectMetadataList)
 	if !ok {
 		return w.List(ctx, list, opts...)
@@ -175,13 +185,13 @@ func generationOf(object *unstructured.Unstructured) string {
 	return string(raw)
 }
 
-// patch is a merge patch of a Deployment by sluice's ServiceAccount.
+// patch is a merge patch of web by sluice's ServiceAccount.
 func (c *cluster) patch(ctx context.Context, w client.WithWatch, obj client.Object, patch client.Patch, _ ...client.PatchOption) error {
 	raw, err := patch.Data(obj)
 	require.NoError(c.t, err)
 	require.Equal(c.t, types.MergePatchType, patch.Type())
 	c.patches = append(c.patches, string(raw))
-	stored := newObject(deploymentKind)
+	stored := newObject(c.kind)
 	if err := w.Get(ctx, client.ObjectKeyFromObject(obj), stored); err != nil {
 		return err
 	}
@@ -194,17 +204,17 @@ func (c *cluster) patch(ctx context.Context, w client.WithWatch, obj client.Obje
 	return c.update(ctx, w, changed)
 }
 
-// delete honours the UID precondition, which the fake client does not.
+// delete honours the preconditions, which the fake client does not.
 func (c *cluster) delete(ctx context.Context, w client.WithWatch, obj client.Object, opts ...client.DeleteOption) error {
 	var all client.DeleteOptions
 	all.ApplyOptions(opts)
-	stored := newObject(obj.GetObjectKind().GroupVersionKind())
-	if _, ok := obj.(*unstructured.Unstructured); ok && all.Preconditions != nil {
+	if p := all.Preconditions; p != nil {
+		stored := obj.DeepCopyObject().(client.Object)
 		if err := w.Get(ctx, client.ObjectKeyFromObject(obj), stored); err != nil {
 			return err
 		}
-		if stored.GetUID() != *all.Preconditions.UID {
-			return apierrors.NewConflict(replicaSetResource, obj.GetName(), fmt.Errorf("the UID in the precondition differs"))
+		if stored.GetUID() != *p.UID || (p.ResourceVersion != nil && stored.GetResourceVersion() != *p.ResourceVersion) {
+			return apierrors.NewConflict(replicaSetResource, obj.GetName(), fmt.Errorf("the precondition differs"))
 		}
 	}
 	all.Preconditions = nil
@@ -215,7 +225,7 @@ func (c *cluster) delete(ctx context.Context, w client.WithWatch, obj client.Obj
 // user makes one write of a person, through admission.
 func (c *cluster) user(fieldManager string, change func(*unstructured.Unstructured)) {
 	c.t.Helper()
-	old := c.deployment()
+	old := c.workload()
 	changed := old.DeepCopy()
 	change(changed)
 	c.admit(old, changed, canary.Review{User: "alice", FieldManager: fieldManager})
@@ -237,16 +247,16 @@ func (c *cluster) run() {
 	c.t.Fatalf("sluice does not come to rest; its last writes: %v", c.writes[max(0, len(c.writes)-10):])
 }
 
-func (c *cluster) deployment() *unstructured.Unstructured {
+func (c *cluster) workload() *unstructured.Unstructured {
 	c.t.Helper()
-	object := newObject(deploymentKind)
+	object := newObject(c.kind)
 	require.NoError(c.t, c.store.Get(context.Background(), web, object))
 	return object
 }
 
 func (c *cluster) release() *canary.Release {
 	c.t.Helper()
-	release, err := canary.DecodeRelease(c.deployment().GetAnnotations())
+	release, err := canary.DecodeRelease(c.workload().GetAnnotations())
 	require.NoError(c.t, err)
 	return release
 }

@@ -36,22 +36,28 @@ func TestEveryCallFailsOnce(t *testing.T) {
 		"aborted, then fixed":                    {conflict, crash},
 		"superseded while the canary is adopted": {conflict, crash},
 	} {
-		calls, want := undisturbed(t, name)
-		for _, f := range faults {
-			t.Run(name+"/"+f.name, func(t *testing.T) {
-				t.Parallel()
-				for n, this := range calls {
-					if this.write || f.reads {
-						c := running(t)
-						c.fault = f.at(c, n+1)
-						scenarios[name].play(c)
-						require.Equal(t, want, c.dump(), "at call %d: %s", n+1, this.verb)
-						c.fault = nil
-						requireQuiet(t, c)
-					}
+		sweepFaults(t, name, faults, running, scenarios[name].play)
+	}
+}
+
+// sweepFaults plays a scenario again and again, with another call failing each time.
+func sweepFaults(t *testing.T, name string, faults []fault, start func(*testing.T) *cluster, play func(*cluster)) {
+	t.Helper()
+	calls, want := undisturbed(start(t), play)
+	for _, f := range faults {
+		t.Run(name+"/"+f.name, func(t *testing.T) {
+			t.Parallel()
+			for n, this := range calls {
+				if this.write || f.reads {
+					c := start(t)
+					c.fault = f.at(c, n+1)
+					play(c)
+					require.Equal(t, want, c.dump(), "at call %d: %s", n+1, this.verb)
+					c.fault = nil
+					requireQuiet(t, c)
 				}
-			})
-		}
+			}
+		})
 	}
 }
 
@@ -67,9 +73,7 @@ func (f fault) at(c *cluster, n int) func(call) error {
 }
 
 // undisturbed plays a scenario without faults and returns sluice's calls and the end.
-func undisturbed(t *testing.T, name string) ([]call, string) {
-	t.Helper()
-	c := running(t)
+func undisturbed(c *cluster, play func(*cluster)) ([]call, string) {
 	var calls []call
 	c.fault = func(this call) error {
 		if !this.applied {
@@ -77,7 +81,7 @@ func undisturbed(t *testing.T, name string) ([]call, string) {
 		}
 		return nil
 	}
-	scenarios[name].play(c)
+	play(c)
 	return calls, c.dump()
 }
 

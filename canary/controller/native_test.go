@@ -26,6 +26,9 @@ func (c *cluster) native() bool {
 	}
 	for range 20 {
 		round := c.stored
+		if c.kind == statefulSetKind {
+			c.syncSet()
+		}
 		for _, rs := range c.replicaSets() {
 			c.syncReplicaSet(&rs)
 		}

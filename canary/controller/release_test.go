@@ -181,8 +181,8 @@ func TestReleases(t *testing.T) {
 			require.Equal(t, scenario.wantPods, c.pods())
 			if phase == "" {
 				require.Empty(t, c.records())
-				require.NotContains(t, c.deployment().GetLabels(), canary.ActiveLabel)
-				surge, _, _ := unstructured.NestedString(c.deployment().Object, "spec", "strategy", "rollingUpdate", "maxSurge")
+				require.NotContains(t, c.workload().GetLabels(), canary.ActiveLabel)
+				surge, _, _ := unstructured.NestedString(c.workload().Object, "spec", "strategy", "rollingUpdate", "maxSurge")
 				require.Equal(t, "25%", surge)
 			}
 			requireQuiet(t, c)
@@ -213,7 +213,7 @@ func (c *cluster) until(so func() bool) {
 }
 
 func (c *cluster) owned() int {
-	w, err := decodeWorkload(c.deployment())
+	w, err := decodeWorkload(c.workload())
 	require.NoError(c.t, err)
 	n := 0
 	for _, item := range c.replicaSets() {
@@ -247,9 +247,12 @@ var (
 
 // dump is everything but versions, times and the numbers of UIDs.
 func (c *cluster) dump() string {
-	objects := []map[string]any{c.deployment().Object}
+	objects := []map[string]any{c.workload().Object}
 	for _, rs := range c.replicaSets() {
 		objects = append(objects, rs.Object)
+	}
+	for _, pod := range c.setPods() {
+		objects = append(objects, map[string]any{"name": pod.Name, "labels": pod.Labels, "spec": pod.Spec, "ready": isReady(&pod)})
 	}
 	for _, record := range c.records() {
 		objects = append(objects, map[string]any{

@@ -2,8 +2,10 @@ package controller
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
+	"github.com/go-logr/logr"
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/util/workqueue"
@@ -41,14 +43,14 @@ func Setup(mgr ctrl.Manager, opts Options) error {
 	reconcilerOf := func(kind schema.GroupVersionKind) *reconciler {
 		return newReconciler(kind, live, mgr.GetEventRecorder(name), opts)
 	}
-	err = controllerOf(mgr, "deployment", opts).
+	err = controllerOf(mgr, deploymentKind, opts).
 		For(&appsv1.Deployment{}, builder.OnlyMetadata).
 		Watches(&appsv1.ReplicaSet{}, handler.EnqueueRequestsFromMapFunc(requestsOf), builder.OnlyMetadata).
 		Complete(reconcilerOf(deploymentKind))
 	if err != nil {
 		return fmt.Errorf("setting up the release controller of deployments: %w", err)
 	}
-	err = controllerOf(mgr, "statefulset", opts).
+	err = controllerOf(mgr, statefulSetKind, opts).
 		For(&appsv1.StatefulSet{}, builder.OnlyMetadata).
 		Complete(reconcilerOf(statefulSetKind))
 	if err != nil {
@@ -57,9 +59,16 @@ func Setup(mgr ctrl.Manager, opts Options) error {
 	return nil
 }
 
-func controllerOf(mgr ctrl.Manager, kind string, opts Options) *ctrl.Builder {
+func controllerOf(mgr ctrl.Manager, kind schema.GroupVersionKind, opts Options) *ctrl.Builder {
 	return ctrl.NewControllerManagedBy(mgr).
-		Named(kind + "-release").
+		Named(strings.ToLower(kind.Kind) + "-release").
+		WithLogConstructor(func(request *reconcile.Request) logr.Logger {
+			log := mgr.GetLogger().WithValues("kind", kind.Kind)
+			if request != nil {
+				log = log.WithValues("workload", request.String())
+			}
+			return log
+		}).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: opts.Workers,
 			ReconciliationTimeout:   reconcileTimeout,

@@ -62,7 +62,7 @@ func (r *reconciler) sweepReplicaSet(ctx context.Context, s *snapshot, rs *unstr
 	if s.workload != nil && releaseID(rs, s.key.Name) > s.workload.object.GetGeneration() {
 		return nil // of a release that began after the workload was read
 	}
-	log := logf.FromContext(ctx).WithValues("workload", s.key, "replicaSet", rs.GetName())
+	log := logf.FromContext(ctx).WithValues("replicaSet", rs.GetName())
 	if !handedOver(rs) {
 		if err := r.deleteExactly(ctx, rs, "replica set"); err != nil {
 			return err
@@ -112,7 +112,7 @@ func (r *reconciler) sweepRecords(ctx context.Context, s *snapshot, marked label
 			return err
 		}
 		logf.FromContext(ctx).Info("deleted the record of a stable template that no release needs",
-			"workload", s.key, "controllerRevision", record.Name)
+			"controllerRevision", record.Name)
 	}
 	return nil
 }

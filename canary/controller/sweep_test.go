@@ -22,12 +22,12 @@ func TestSweep(t *testing.T) {
 			record.OwnerReferences = nil
 			require.NoError(t, c.raw.Update(t.Context(), &record))
 		}
-		require.NoError(t, c.store.Delete(t.Context(), c.deployment()))
+		require.NoError(t, c.store.Delete(t.Context(), c.workload()))
 	}
 	// bare takes the release off the Deployment, as if it had been restored from somewhere.
 	bare := func(t *testing.T, c *cluster) {
 		t.Helper()
-		object := c.deployment()
+		object := c.workload()
 		object.SetAnnotations(nil)
 		object.SetLabels(nil)
 		require.NoError(t, c.store.Update(t.Context(), object))
@@ -80,7 +80,7 @@ func TestSweep(t *testing.T) {
 		"a Deployment that is being deleted is left to garbage collection": {
 			then: []func(*testing.T, *cluster){bare, func(t *testing.T, c *cluster) {
 				t.Helper()
-				object := c.deployment()
+				object := c.workload()
 				object.SetFinalizers([]string{metav1.FinalizerDeleteDependents})
 				require.NoError(t, c.store.Update(t.Context(), object))
 				require.NoError(t, c.store.Delete(t.Context(), object))

@@ -11,5 +11,5 @@ import (
 var env *harness.Env
 
 func TestMain(m *testing.M) {
-	os.Exit(harness.Run(m.Run, harness.SluiceOptions{}, func(e *harness.Env) { env = e }))
+	os.Exit(harness.Run(func() int { return thenPermissions(m.Run) }, harness.SluiceOptions{}, func(e *harness.Env) { env = e }))
 }

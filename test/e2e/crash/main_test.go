@@ -21,3 +21,6 @@ func TestMain(m *testing.M) {
 func web() *builders.DeploymentBuilder {
 	return builders.MakeDeployment("web").Replicas(4).RollingUpdate("1", "0")
 }
+
+// db is a StatefulSet of three pods of v1, made in order.
+func db() *builders.StatefulSetBuilder { return builders.MakeStatefulSet("db").Replicas(3) }

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Reviewed returns the writes to Deployments of this namespace until now, dry runs included, each with
+// Reviewed returns the writes to Deployments and StatefulSets of this namespace until now, dry runs included, each with
 // whether the API server called sluice for it, as its audit log says.
 func (n *Namespace) Reviewed() []Review {
 	n.t.Helper()
@@ -29,7 +29,7 @@ func (n *Namespace) Reviewed() []Review {
 		if json.Unmarshal(lines.Bytes(), &entry) != nil {
 			continue // the line being written now
 		}
-		if o := entry.ObjectRef; o.Namespace == n.Name && o.Resource == "deployments" && o.Subresource == "" {
+		if o := entry.ObjectRef; o.Namespace == n.Name && (o.Resource == "deployments" || o.Resource == "statefulsets") && o.Subresource == "" {
 			reviews = append(reviews, Review{entry.Verb, entry.User.Username, callsSluice(entry.Annotations)})
 		}
 	}

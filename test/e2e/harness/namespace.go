@@ -75,7 +75,7 @@ func (e *Env) Namespace(t testing.TB, options ...Option) *Namespace {
 	require.NoError(t, err)
 	n.recorder, err = watch.Record(context.WithoutCancel(ctx), n.Admin, n.Name)
 	require.NoError(t, err)
-	n.createService(ctx)
+	n.createServices(ctx)
 	t.Cleanup(n.finish)
 	return n
 }
@@ -109,6 +109,7 @@ func (n *Namespace) finish() {
 	n.recorder.Stop()
 	for _, err := range []error{
 		n.Admin.AppsV1().Deployments(n.Name).DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{}),
+		n.Admin.AppsV1().StatefulSets(n.Name).DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{}),
 		n.Admin.CoreV1().Namespaces().Delete(ctx, n.Name, metav1.DeleteOptions{}),
 	} {
 		if err != nil {
@@ -165,13 +166,13 @@ func (n *Namespace) Recorded() []watch.Event {
 }
 
 // Mark tells the judge what this test is about to do. It is called before the write it is about.
-func (n *Namespace) Mark(deployment string, fact watch.Fact, value ...string) {
+func (n *Namespace) Mark(workload string, fact watch.Fact, value ...string) {
 	n.t.Helper()
 	list, err := n.Admin.AppsV1().Deployments(n.Name).List(n.t.Context(), metav1.ListOptions{Limit: 1})
 	require.NoError(n.t, err)
 	revision, err := strconv.ParseInt(list.ResourceVersion, 10, 64)
 	require.NoError(n.t, err)
-	n.recorder.Mark(revision, watch.Mark{Deployment: deployment, Fact: fact, Value: strings.Join(value, "")})
+	n.recorder.Mark(revision, watch.Mark{Workload: workload, Fact: fact, Value: strings.Join(value, "")})
 }
 
 // Annotate changes annotations of the namespace: a policy.
@@ -183,6 +184,12 @@ func (n *Namespace) Annotate(annotations map[string]string) {
 		}
 		maps.Copy(ns.Annotations, annotations)
 	})
+}
+
+// Label sets a label of the namespace.
+func (n *Namespace) Label(key, value string) {
+	n.t.Helper()
+	n.changeNamespace(func(ns *corev1.Namespace) { metav1.SetMetaDataLabel(&ns.ObjectMeta, key, value) })
 }
 
 // OptOut removes the label that opts the namespace in; OptIn sets it.

@@ -21,9 +21,17 @@ const quietFor = time.Second
 // to do, a change that means nothing wakes it once more, and no write follows.
 func (n *Namespace) Quiet(name string) {
 	n.t.Helper()
-	n.poke(name)
+	n.quiet(func() {
+		n.t.Helper()
+		n.poke(name)
+	})
+}
+
+func (n *Namespace) quiet(poke func()) {
+	n.t.Helper()
+	poke()
 	before := n.settled()
-	n.poke(name)
+	poke()
 	n.observe(quietFor)
 	writes := n.Env.Proxy.Writes(n.Name)
 	require.Empty(n.t, writes[before:], "sluice wrote though there was nothing to do")
@@ -34,16 +42,25 @@ func (n *Namespace) Quiet(name string) {
 func (n *Namespace) poke(name string) {
 	n.t.Helper()
 	reads := n.Env.Proxy.Reads(n.Name)
-	d, err := n.Admin.AppsV1().Deployments(n.Name).Patch(n.t.Context(), name, types.MergePatchType,
-		[]byte(`{"metadata":{"annotations":{"example.com/poke":"`+time.Now().Format(time.RFC3339Nano)+`"}}}`), metav1.PatchOptions{})
+	d, err := n.Admin.AppsV1().Deployments(n.Name).Patch(n.t.Context(), name, types.MergePatchType, pokePatch(), metav1.PatchOptions{})
 	require.NoError(n.t, err)
 	n.WaitDeployment(name, "the deployment controller saw the poke", func(d *appsv1.Deployment) bool {
 		return d.Status.ObservedGeneration == d.Generation
 	})
-	if d.Labels[canary.ActiveLabel] == "" {
+	n.looksAt(d, reads)
+}
+
+func pokePatch() []byte {
+	return []byte(`{"metadata":{"annotations":{"example.com/poke":"` + time.Now().Format(time.RFC3339Nano) + `"}}}`)
+}
+
+// looksAt waits until sluice, which has made so many reads, reads a workload with a release again.
+func (n *Namespace) looksAt(workload metav1.Object, reads int) {
+	n.t.Helper()
+	if workload.GetLabels()[canary.ActiveLabel] == "" {
 		return
 	}
-	n.Eventually("sluice looks at the Deployment that was poked", func(context.Context) error {
+	n.Eventually("sluice looks at the workload that was poked", func(context.Context) error {
 		if n.Env.Proxy.Reads(n.Name) == reads {
 			return errors.New("it reads nothing")
 		}

@@ -15,30 +15,54 @@ import (
 
 // rehearsal is what the dry runs of a write answered. The write itself must store the same.
 type rehearsal struct {
-	before, dry *appsv1.Deployment
+	before, dry workload
 }
 
-// rehearse sends a write of alice's twice as a dry run and requires the same answer. It is called right
-// before the write, with the patch that kubectl makes of it.
-func (n *Namespace) rehearse(name, manager string, kind types.PatchType, patch string) {
+// workload is a version of a Deployment or StatefulSet.
+type workload struct {
+	metav1.Object
+	spec, template any
+}
+
+func ofDeployment(d *appsv1.Deployment) workload   { return workload{d, d.Spec, d.Spec.Template} }
+func ofStatefulSet(s *appsv1.StatefulSet) workload { return workload{s, s.Spec, s.Spec.Template} }
+
+// edit is a write that alice is about to make, with the patch that kubectl makes of it.
+type edit struct {
+	manager string
+	kind    types.PatchType
+	patch   string
+}
+
+func (e edit) dryRun() metav1.PatchOptions {
+	return metav1.PatchOptions{FieldManager: e.manager, DryRun: []string{metav1.DryRunAll}}
+}
+
+// rehearse sends a write of alice's to a Deployment twice as a dry run, and requires the same answer. It is
+// called right before the write.
+func (n *Namespace) rehearse(name string, e edit) {
+	n.t.Helper()
+	alice := n.Env.Client(n.t, "alice").AppsV1().Deployments(n.Name)
+	n.rehearseWith(func() workload { return ofDeployment(n.Deployment(name)) }, func() workload {
+		n.t.Helper()
+		d, err := alice.Patch(n.t.Context(), name, e.kind, []byte(e.patch), e.dryRun())
+		require.NoError(n.t, err, "a dry run of what is permitted")
+		return ofDeployment(d)
+	})
+}
+
+func (n *Namespace) rehearseWith(get, dryRun func() workload) {
 	n.t.Helper()
 	if n.Env.Proxy != nil && n.Env.Proxy.interferes(n.Name) {
 		return // sluice may give no answer
 	}
-	alice := n.Env.Client(n.t, "alice").AppsV1().Deployments(n.Name)
-	dryRun := func() *appsv1.Deployment {
-		n.t.Helper()
-		d, err := alice.Patch(n.t.Context(), name, kind, []byte(patch),
-			metav1.PatchOptions{FieldManager: manager, DryRun: []string{metav1.DryRunAll}})
-		require.NoError(n.t, err, "a dry run of what is permitted")
-		return d
-	}
 	for range 5 { // until no controller writes in between
-		before, first, second := n.Deployment(name), dryRun(), dryRun()
-		if first.ResourceVersion != before.ResourceVersion || second.ResourceVersion != before.ResourceVersion {
+		before, first, second := get(), dryRun(), dryRun()
+		version := before.GetResourceVersion()
+		if first.GetResourceVersion() != version || second.GetResourceVersion() != version {
 			continue
 		}
-		require.Equal(n.t, content(first), content(second), "a second dry run gives the same answer")
+		require.Equal(n.t, first.content(), second.content(), "a second dry run gives the same answer")
 		n.rehearsals = append(n.rehearsals, rehearsal{before, second})
 		return
 	}
@@ -52,12 +76,12 @@ func (n *Namespace) verifyRehearsals() {
 	compared := 0
 	for _, r := range n.rehearsals {
 		before, stored := r.stored(events)
-		if stored == nil || content(before) != content(r.before) || n.gaps {
+		if stored == nil || before.content() != r.before.content() || n.gaps {
 			continue
 		}
 		compared++
-		if got, want := content(stored), content(r.dry); got != want {
-			n.t.Errorf("revision %s of deployment %s is not what its dry run said:\n%s\nwant:\n%s", stored.ResourceVersion, stored.Name, got, want)
+		if got, want := stored.content(), r.dry.content(); got != want {
+			n.t.Errorf("revision %s of %s is not what its dry run said:\n%s\nwant:\n%s", stored.GetResourceVersion(), stored.GetName(), got, want)
 		}
 	}
 	if len(n.rehearsals) > 0 {
@@ -66,42 +90,50 @@ func (n *Namespace) verifyRehearsals() {
 }
 
 // stored returns the version that the write stored and the one before it, nil where it changed nothing.
-func (r rehearsal) stored(events []watch.Event) (before, stored *appsv1.Deployment) {
-	from, err := strconv.ParseInt(r.before.ResourceVersion, 10, 64)
+func (r rehearsal) stored(events []watch.Event) (before workload, stored *workload) {
+	from, err := strconv.ParseInt(r.before.GetResourceVersion(), 10, 64)
 	if err != nil {
 		panic("this is a bug: a resourceVersion that is no number: " + err.Error())
 	}
 	before = r.before
 	for _, e := range events {
-		d := e.Deployment
-		if d == nil || d.UID != r.before.UID || e.Revision <= from {
+		var w workload
+		switch {
+		case e.Deployment != nil:
+			w = ofDeployment(e.Deployment)
+		case e.StatefulSet != nil:
+			w = ofStatefulSet(e.StatefulSet)
+		default:
 			continue
 		}
-		if r.wrote(d) {
-			return before, d
+		if w.GetUID() != r.before.GetUID() || e.Revision <= from {
+			continue
 		}
-		before = d
+		if r.wrote(w) {
+			return before, &w
+		}
+		before = w
 	}
-	return nil, nil
+	return before, nil
 }
 
 // wrote tells whether a version has what no one but the user writes: the new template, or the annotation
 // that drives the release.
-func (r rehearsal) wrote(d *appsv1.Deployment) bool {
-	if template := encode(r.dry.Spec.Template); template != encode(r.before.Spec.Template) {
-		return encode(d.Spec.Template) == template
+func (r rehearsal) wrote(w workload) bool {
+	if template := encode(r.dry.template); template != encode(r.before.template) {
+		return encode(w.template) == template
 	}
-	for _, key := range []string{canary.ApproveAnnotation, canary.AbortAnnotation} {
-		if value := r.dry.Annotations[key]; value != r.before.Annotations[key] {
-			return d.Annotations[key] == value
+	for _, key := range []string{canary.ApproveAnnotation, canary.AbortAnnotation, canary.RetryAnnotation} {
+		if value := r.dry.GetAnnotations()[key]; value != r.before.GetAnnotations()[key] {
+			return w.GetAnnotations()[key] == value
 		}
 	}
 	return false
 }
 
 // content is what a write decides on.
-func content(d *appsv1.Deployment) string {
-	return encode(map[string]any{"spec": d.Spec, "annotations": d.Annotations, "labels": d.Labels})
+func (w workload) content() string {
+	return encode(map[string]any{"spec": w.spec, "annotations": w.GetAnnotations(), "labels": w.GetLabels()})
 }
 
 func encode(v any) string {

@@ -22,15 +22,23 @@ import (
 func (n *Namespace) SetImage(name, image string) Result {
 	n.t.Helper()
 	container := n.Deployment(name).Spec.Template.Spec.Containers[0].Name
-	n.rehearse(name, "kubectl-set", types.StrategicMergePatchType,
-		fmt.Sprintf(`{"spec":{"template":{"spec":{"containers":[{"name":%q,"image":%q}]}}}}`, container, image))
+	n.rehearse(name, imageEdit(container, image))
 	return n.Kubectl("set", "image", "deployment/"+name, container+"="+image)
+}
+
+func imageEdit(container, image string) edit {
+	return edit{"kubectl-set", types.StrategicMergePatchType,
+		fmt.Sprintf(`{"spec":{"template":{"spec":{"containers":[{"name":%q,"image":%q}]}}}}`, container, image)}
+}
+
+func annotationEdit(key, value string) edit {
+	return edit{"kubectl-annotate", types.MergePatchType, fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, key, value)}
 }
 
 // Approve approves the current step with `kubectl rollout resume`, as alice.
 func (n *Namespace) Approve(name string) Result {
 	n.t.Helper()
-	n.rehearse(name, "kubectl-rollout", types.StrategicMergePatchType, `{"spec":{"paused":null}}`)
+	n.rehearse(name, edit{"kubectl-rollout", types.StrategicMergePatchType, `{"spec":{"paused":null}}`})
 	n.Mark(name, watch.Approved)
 	return n.Kubectl("rollout", "resume", "deployment/"+name)
 }
@@ -55,8 +63,7 @@ func (n *Namespace) Replace(file string) Result {
 func (n *Namespace) Abort(name string) {
 	n.t.Helper()
 	release := n.Release(name).Name()
-	n.rehearse(name, "kubectl-annotate", types.MergePatchType,
-		fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, canary.AbortAnnotation, release))
+	n.rehearse(name, annotationEdit(canary.AbortAnnotation, release))
 	n.Kubectl("annotate", "--overwrite", "deployment/"+name, canary.AbortAnnotation+"="+release)
 }
 

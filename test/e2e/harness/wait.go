@@ -173,7 +173,7 @@ func (n *Namespace) ReplicaSets(name string) []appsv1.ReplicaSet {
 	})
 }
 
-// WaitEvent waits for a Kubernetes Event on a Deployment with this reason and returns its message.
+// WaitEvent waits for a Kubernetes Event on a Deployment or StatefulSet with this reason and returns its message.
 func (n *Namespace) WaitEvent(name, reason string) string {
 	n.t.Helper()
 	var message string
@@ -184,7 +184,7 @@ func (n *Namespace) WaitEvent(name, reason string) string {
 		}
 		var reasons []string
 		for _, e := range list.Items {
-			if e.InvolvedObject.Name != name || e.InvolvedObject.Kind != "Deployment" {
+			if e.InvolvedObject.Name != name || !canary.Holdable(e.InvolvedObject.Kind) {
 				continue
 			}
 			if message = e.Message; e.Reason == reason {

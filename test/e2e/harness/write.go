@@ -32,13 +32,21 @@ func writeOf(r *http.Request) Write {
 	return w
 }
 
-// Trespasses returns what sluice itself wrote to Deployments of a namespace beyond the annotation of its
-// state: everything else is the user's, or admission's to derive within the same request.
+// Trespasses returns what sluice itself wrote to Deployments and StatefulSets of a namespace beyond the
+// annotation of its state: everything else is the user's, or admission's to derive within the same request.
+// Pods it only deletes.
 func (p *Proxy) Trespasses(namespace string) []string {
 	var found []string
 	for _, w := range p.Writes(namespace) {
-		if w.Resource == "deployments" && !onlyState(w) {
-			found = append(found, "sluice wrote more than its state: "+w.String())
+		switch w.Resource {
+		case "deployments", "statefulsets":
+			if !onlyState(w) {
+				found = append(found, "sluice wrote more than its state: "+w.String())
+			}
+		case "pods":
+			if w.Method != http.MethodDelete {
+				found = append(found, "sluice changed a pod: "+w.String())
+			}
 		}
 	}
 	return found

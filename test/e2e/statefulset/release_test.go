@@ -4,12 +4,13 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 
-	"sluice.dev/sluice/canary"
 	"sluice.dev/sluice/test/builders"
 	"sluice.dev/sluice/test/e2e/harness"
 )
+
+type podsByName = map[string]corev1.Pod
 
 func TestAReleaseIsHeldApprovedAndPromoted(t *testing.T) {
 	t.Parallel()
@@ -20,21 +21,20 @@ func TestAReleaseIsHeldApprovedAndPromoted(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			db := create(t, env.Namespace(t, harness.Steps("25%, 50%")), set.Obj())
-			before := db.pods()
-			warned := db.setImage(v2)
-			require.Contains(t, warned.Stderr, "statefulset/db is held as release")
-			db.waitPhase(canary.Waiting, 1)
-			db.waitPods(v1, v1, v1, v2)
-			require.EqualValues(t, held, db.partition())
-			proved := db.pods()
+			db := env.Namespace(t, harness.Steps("25%, 50%")).CreateSet(set.Obj())
+			before := db.Pods()
+			warned := db.SetImage(v2)
+			release := requireHeld(t, db, 1, v1, v1, v1, v2)
+			require.Equal(t, []string{holdWarning(db, release, 2, "1 new pod of 4")}, warned.Warnings())
+			require.Equal(t, "alice", release.Author)
+			proved := db.Pods()
 
-			db.approve()
-			db.waitPhase(canary.Waiting, 2)
-			db.waitPods(v1, v1, v2, v2)
-			db.approve()
-			db.waitStable(v2, 0)
-			after := db.pods()
+			approval := db.Approve()
+			require.Contains(t, approval.Stderr, `is approved by "alice"; step 2 of 2 comes next`)
+			requireHeld(t, db, 2, v1, v1, v2, v2)
+			require.Contains(t, db.Approve().Stderr, `is approved by "alice"; it is promoted`)
+			db.WaitStable(v2)
+			after := db.Pods()
 			kept := 0
 			for name := range after {
 				require.NotEqual(t, before[name].UID, after[name].UID)
@@ -43,94 +43,82 @@ func TestAReleaseIsHeldApprovedAndPromoted(t *testing.T) {
 				}
 			}
 			require.Equal(t, 1, kept, "the pod that proved itself stays")
+			require.Equal(t, 4, created(db, v2))
+			require.Zero(t, db.Partition())
+			db.Quiet()
 		})
 	}
 }
 
+func TestAllStepsAreApprovedAtOnce(t *testing.T) {
+	t.Parallel()
+	db := four(t, "25%, 50%, 75%")
+	db.SetImage(v2)
+	requireHeld(t, db, 1, v1, v1, v1, v2)
+	require.Contains(t, db.ApproveFull().Stderr, `is approved by "alice"; it is promoted`)
+	db.WaitStable(v2)
+	require.Equal(t, 4, created(db, v2))
+	db.Quiet()
+}
+
+func TestTimedStepsGoOnByThemselves(t *testing.T) {
+	t.Parallel()
+	db := four(t, "25%:2s, 50%:3s")
+	require.Contains(t, db.SetImage(v2).Stderr, "once available, it goes on after 2s; abort by applying the old version")
+	db.WaitStable(v2)
+	require.Equal(t, 4, created(db, v2))
+}
+
+func TestASetOfOnePodWaitsForItsApprovalWithoutACanary(t *testing.T) {
+	t.Parallel()
+	db := env.Namespace(t).CreateSet(db().Replicas(1).Obj())
+	db.SetImage(v2)
+	requireHeld(t, db, 1, v1)
+	db.Approve()
+	db.WaitStable(v2)
+}
+
 func TestAnAbortBringsTheStablePodsBack(t *testing.T) {
 	t.Parallel()
-	db := create(t, env.Namespace(t, harness.Steps("50%")), db().Obj())
-	db.setImage(v2)
-	db.waitPhase(canary.Waiting, 1)
-	db.waitPods(v1, v1, v2, v2)
-	stable := db.pods()
-	db.Kubectl("annotate", "statefulset/db", canary.AbortAnnotation+"="+db.release().Name())
-	db.waitPods(v1, v1, v1, v1)
-	require.Equal(t, stable["db-0"].UID, db.pods()["db-0"].UID)
-	require.Equal(t, stable["db-1"].UID, db.pods()["db-1"].UID)
-	require.Equal(t, v2, db.get().Spec.Template.Spec.Containers[0].Image, "the user's template stays")
-	require.EqualValues(t, held, db.partition())
+	db := four(t, "50%")
+	stable := db.Pods()
+	db.SetImage(v2)
+	requireHeld(t, db, 1, v1, v1, v2, v2)
+	warned := db.Abort()
+	require.Contains(t, warned.Stderr, "is aborted; the stable version stays. Go on with another version, or try again: kubectl annotate statefulset/db")
+	db.WaitImages(v1, v1, v1, v1)
+	require.Equal(t, v2, db.Image(), "the user's template stays")
+	require.EqualValues(t, harness.Closed, db.Partition())
+	require.Contains(t, db.WaitEvent("db", "ReleaseAborted"), "aborted by alice")
+	db.Quiet()
 
-	db.setImage(v3)
-	db.waitPhase(canary.Waiting, 1)
-	db.waitPods(v1, v1, v3, v3)
-	db.setImage(v1)
-	db.waitStable(v1, 0)
-	require.Equal(t, stable["db-0"].UID, db.pods()["db-0"].UID)
+	again := db.Kubectl("annotate", "statefulset/db", "example.com/note=1")
+	require.Contains(t, again.Stderr, "is still held and aborted: aborted by alice")
+
+	db.Retry()
+	requireHeld(t, db, 1, v1, v1, v2, v2)
+	db.Abort()
+	db.WaitImages(v1, v1, v1, v1)
+	db.SetImage(v3)
+	requireHeld(t, db, 1, v1, v1, v3, v3)
+	db.SetImage(v1)
+	db.WaitStable(v1)
+	requireKept(t, stable, db.Pods(), "db-0", "db-1")
+	require.Zero(t, db.Partition())
+	db.Quiet()
 }
 
-func TestABrokenVersionIsTakenBackByItsDeadline(t *testing.T) {
+func TestAThirdVersionTakesThePlaceOfTheSecond(t *testing.T) {
 	t.Parallel()
-	db := create(t, env.Namespace(t, harness.Steps("50%"), harness.Annotation(canary.DeadlineAnnotation, "3s")), db().Obj())
-	stable := db.pods()
-	db.setImage("example/app:crash")
-	r := db.waitPhase(canary.Aborted, 1)
-	require.Contains(t, r.Reason, "0 of 2 canary pods were available after 3s: pod db-3 container app: ")
-	db.waitPods(v1, v1, v1, v1)
-	require.Equal(t, stable["db-0"].UID, db.pods()["db-0"].UID)
-	require.Equal(t, stable["db-2"].UID, db.pods()["db-2"].UID, "in order, the second pod was not touched")
-}
-
-func TestABrokenVersionIsRevertedByTheOldOne(t *testing.T) {
-	t.Parallel()
-	db := create(t, env.Namespace(t, harness.Steps("50%")), db().Obj())
-	db.setImage("example/app:crash")
-	db.waitPhase(canary.Progressing, 1)
-	db.waitPods(v1, v1, v1) // and db-3, which crashes
-	db.setImage(v1)
-	db.waitStable(v1, 0)
-}
-
-func TestAScaleUpMakesStablePods(t *testing.T) {
-	t.Parallel()
-	db := create(t, env.Namespace(t, harness.Steps("25%")), db().Obj())
-	db.setImage(v2)
-	db.waitPhase(canary.Waiting, 1)
-	db.waitPods(v1, v1, v1, v2)
-	db.Kubectl("scale", "statefulset/db", "--replicas=6")
-	db.waitPods(v1, v1, v1, v2, v1, v2) // a quarter of six is two
-	db.waitPhase(canary.Waiting, 1)
-	require.Contains(t, db.approve().Stderr, "is approved")
-	db.waitStable(v2, 0)
-}
-
-func TestAPartitionThatIsAppliedAgainReleasesNothing(t *testing.T) {
-	t.Parallel()
-	db := create(t, env.Namespace(t, harness.Steps("25%")), db().Obj())
-	db.setImage(v2)
-	db.waitPhase(canary.Waiting, 1)
-	result := db.Kubectl("patch", "statefulset/db", "-p", `{"spec":{"updateStrategy":{"rollingUpdate":{"partition":2}}}}`)
-	require.Contains(t, result.Stderr, `"partition: 2" approves nothing`)
-	require.EqualValues(t, held, db.partition())
-	db.waitPods(v1, v1, v1, v2)
-	db.approve()
-	db.wait("the user's partition is back", func(s *appsv1.StatefulSet) bool { return s.Annotations[canary.ReleaseAnnotation] == "" })
-	require.EqualValues(t, 2, db.partition())
-	db.waitPods(v1, v1, v2, v2)
-}
-
-func TestOnDeleteIsNative(t *testing.T) {
-	t.Parallel()
-	db := create(t, env.Namespace(t), db().OnDelete().Obj())
-	require.Contains(t, db.setImage(v2).Stderr, "rolls out natively, without a canary: its update strategy is OnDelete")
-	require.Nil(t, db.release())
-}
-
-func TestNoReplicasAreRefusedDuringARelease(t *testing.T) {
-	t.Parallel()
-	db := create(t, env.Namespace(t), db().Obj())
-	db.setImage(v2)
-	db.waitPhase(canary.Waiting, 1)
-	refused := db.Command("alice", "kubectl", "scale", "statefulset/db", "--replicas=0")
-	require.Contains(t, refused.Stderr, "statefulset/db cannot be scaled to 0 while release")
+	db := four(t, "50%")
+	stable := db.Pods()
+	db.SetImage(v2)
+	first := requireHeld(t, db, 1, v1, v1, v2, v2)
+	db.SetImage(v3)
+	second := requireHeld(t, db, 1, v1, v1, v3, v3)
+	require.Greater(t, second.ID, first.ID)
+	require.Equal(t, first.Stable, second.Stable)
+	requireKept(t, stable, db.Pods(), "db-0", "db-1")
+	db.Approve()
+	db.WaitStable(v3)
 }

@@ -11,14 +11,16 @@ import (
 
 // Event is one version of one object, or a mark of the test's. Exactly one of the objects is set.
 type Event struct {
-	Revision   int64     // resourceVersion
-	At         time.Time // when it was received
-	Deleted    bool
-	Deployment *appsv1.Deployment
-	ReplicaSet *appsv1.ReplicaSet
-	Pod        *corev1.Pod
-	Slice      *discoveryv1.EndpointSlice
-	Mark       *Mark
+	Revision           int64     // resourceVersion
+	At                 time.Time // when it was received
+	Deleted            bool
+	Deployment         *appsv1.Deployment
+	ReplicaSet         *appsv1.ReplicaSet
+	StatefulSet        *appsv1.StatefulSet
+	ControllerRevision *appsv1.ControllerRevision
+	Pod                *corev1.Pod
+	Slice              *discoveryv1.EndpointSlice
+	Mark               *Mark
 }
 
 func (e Event) object() metav1.Object {
@@ -27,6 +29,10 @@ func (e Event) object() metav1.Object {
 		return e.Deployment
 	case e.ReplicaSet != nil:
 		return e.ReplicaSet
+	case e.StatefulSet != nil:
+		return e.StatefulSet
+	case e.ControllerRevision != nil:
+		return e.ControllerRevision
 	case e.Slice != nil:
 		return e.Slice
 	default:
@@ -38,8 +44,10 @@ func (e Event) object() metav1.Object {
 type Fact string
 
 const (
-	// Approved: the test is about to approve the current step of the Deployment.
+	// Approved: the test is about to approve the current step of the workload.
 	Approved Fact = "approved"
+	// ApprovedFull: the test is about to approve the current step and all after it.
+	ApprovedFull Fact = "approved in full"
 	// Retried: the test is about to start the aborted release again, so that no step is approved.
 	Retried Fact = "retried"
 	// Native: the next template is one of the exceptions that roll out without a canary.
@@ -53,13 +61,18 @@ const (
 	Unpaused Fact = "unpaused"
 	// Surge: the test is about to state maxSurge during a release; Value says which.
 	Surge Fact = "surge"
+	// Partition: the test is about to state the partition during a release; Value says which.
+	Partition Fact = "partition"
+	// Rushed: the test is about to scale up through /scale, which admission does not see, while the partition
+	// may be open: what is added may be of the new version until it is taken back.
+	Rushed Fact = "rushed"
 )
 
-// Mark is a fact about a Deployment that holds for whatever is stored after its Event's Revision.
+// Mark is a fact about a workload that holds for whatever is stored after its Event's Revision.
 type Mark struct {
-	Deployment string
-	Fact       Fact
-	Value      string // of Surge
+	Workload string
+	Fact     Fact
+	Value    string // of Surge and Partition
 }
 
 // Violation is a rule that did not hold right after the write with this revision.

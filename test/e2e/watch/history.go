@@ -26,7 +26,7 @@ func History(events []Event) string {
 
 func (e Event) describe() string {
 	if e.Mark != nil {
-		return fmt.Sprintf("---- the test: %s %s %s", e.Mark.Deployment, e.Mark.Fact, e.Mark.Value)
+		return fmt.Sprintf("---- the test: %s %s %s", e.Mark.Workload, e.Mark.Fact, e.Mark.Value)
 	}
 	var what string
 	switch {
@@ -34,6 +34,10 @@ func (e Event) describe() string {
 		what = describeDeployment(e.Deployment)
 	case e.ReplicaSet != nil:
 		what = describeReplicaSet(e.ReplicaSet)
+	case e.StatefulSet != nil:
+		what = describeSet(e.StatefulSet)
+	case e.ControllerRevision != nil:
+		what = fmt.Sprintf("controllerrevision %s template=%s revision=%d", e.ControllerRevision.Name, revisionKey(e.ControllerRevision), e.ControllerRevision.Revision)
 	case e.Slice != nil:
 		what = describeSlice(e.Slice)
 	default:
@@ -49,16 +53,28 @@ func (e Event) describe() string {
 }
 
 func describeDeployment(d *appsv1.Deployment) string {
-	state := ""
-	if r, err := canary.DecodeRelease(d.Annotations); err != nil {
-		state = " release unreadable: " + err.Error()
-	} else if r != nil {
-		state = fmt.Sprintf(" release=%d %s%s step=%d surge=%d %q", r.ID, r.Phase, r.Stage, r.Step, r.Surge, r.Reason)
-	}
 	s := d.Status
 	return fmt.Sprintf("deployment %s template=%s gen=%d/%d n=%d paused=%t maxSurge=%s | replicas=%d updated=%d available=%d%s",
-		d.Name, templateKey(d.Spec.Template), s.ObservedGeneration, d.Generation, replicas(d), d.Spec.Paused, maxSurge(d),
-		s.Replicas, s.UpdatedReplicas, s.AvailableReplicas, state)
+		d.Name, templateKey(d.Spec.Template), s.ObservedGeneration, d.Generation, orOne(d.Spec.Replicas), d.Spec.Paused, maxSurge(d),
+		s.Replicas, s.UpdatedReplicas, s.AvailableReplicas, describeRelease(d.Annotations))
+}
+
+func describeSet(s *appsv1.StatefulSet) string {
+	v := setVersion(s)
+	return fmt.Sprintf("statefulset %s template=%s gen=%d/%d n=%d partition=%d | replicas=%d ready=%d available=%d updated=%d current=%s update=%s%s",
+		s.Name, v.key, s.Status.ObservedGeneration, s.Generation, v.n, v.partition, s.Status.Replicas, s.Status.ReadyReplicas,
+		s.Status.AvailableReplicas, s.Status.UpdatedReplicas, s.Status.CurrentRevision, s.Status.UpdateRevision, describeRelease(s.Annotations))
+}
+
+func describeRelease(annotations map[string]string) string {
+	r, err := canary.DecodeRelease(annotations)
+	switch {
+	case err != nil:
+		return " release unreadable: " + err.Error()
+	case r == nil:
+		return ""
+	}
+	return fmt.Sprintf(" release=%d %s%s step=%d surge=%d %q", r.ID, r.Phase, r.Stage, r.Step, r.Surge, r.Reason)
 }
 
 func describeReplicaSet(rs *appsv1.ReplicaSet) string {
@@ -68,12 +84,8 @@ func describeReplicaSet(rs *appsv1.ReplicaSet) string {
 	} else if len(rs.OwnerReferences) > 0 {
 		owner = "referring to " + rs.OwnerReferences[0].Kind
 	}
-	n := int32(1)
-	if rs.Spec.Replicas != nil {
-		n = *rs.Spec.Replicas
-	}
 	return fmt.Sprintf("replicaset %s template=%s %s gen=%d/%d n=%d | replicas=%d available=%d labels=%v revision=%s",
-		rs.Name, templateKey(rs.Spec.Template), owner, rs.Status.ObservedGeneration, rs.Generation, n,
+		rs.Name, templateKey(rs.Spec.Template), owner, rs.Status.ObservedGeneration, rs.Generation, orOne(rs.Spec.Replicas),
 		rs.Status.Replicas, rs.Status.AvailableReplicas, rs.Labels, rs.Annotations["deployment.kubernetes.io/revision"])
 }
 
@@ -82,7 +94,11 @@ func describePod(p *corev1.Pod) string {
 	if len(p.Spec.Containers) > 0 {
 		image = p.Spec.Containers[0].Image
 	}
-	return fmt.Sprintf("pod %s image=%s phase=%s ready=%t", p.Name, image, p.Status.Phase, ready(p))
+	revision := ""
+	if label := p.Labels[appsv1.StatefulSetRevisionLabel]; label != "" {
+		revision = " revision=" + label
+	}
+	return fmt.Sprintf("pod %s image=%s%s phase=%s ready=%t", p.Name, image, revision, p.Status.Phase, ready(p))
 }
 
 func describeSlice(s *discoveryv1.EndpointSlice) string {

@@ -3,6 +3,7 @@ package watch
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -26,8 +27,10 @@ func Judge(events []Event, defaultSteps string, now time.Time) []Violation {
 		workloads:    map[types.UID]*workload{},
 		owners:       map[types.UID]types.UID{},
 		templates:    map[types.UID]string{},
+		revisions:    map[string]string{},
 		pods:         map[types.UID]pod{},
 		services:     map[string]*service{},
+		orphans:      map[string]map[string]bool{},
 	}
 	last := Event{}
 	for _, e := range ordered {
@@ -56,28 +59,43 @@ type judge struct {
 	workloads    map[types.UID]*workload
 	owners       map[types.UID]types.UID // ReplicaSet -> Deployment
 	templates    map[types.UID]string    // ReplicaSet -> key of its template
+	revisions    map[string]string       // name of a ControllerRevision -> key of its template
 	pods         map[types.UID]pod
 	services     map[string]*service
+	orphans      map[string]map[string]bool // templates that were trusted when a workload was deleted, by its kind and name
 	violations   []Violation
 }
 
 // pod is a pod that exists and is not being deleted.
 type pod struct {
 	name       string
-	replicaSet types.UID
+	controller types.UID // a ReplicaSet or a StatefulSet
+	revision   string    // of a StatefulSet's pod
 	available  bool
+}
+
+// workload returns whose pod it is, and the key of its template.
+func (j *judge) workload(p pod) (uid types.UID, key string) {
+	if p.revision != "" {
+		return p.controller, j.revisions[p.revision]
+	}
+	return j.owners[p.controller], j.templates[p.controller]
 }
 
 func (j *judge) observe(e Event) {
 	switch {
 	case e.Mark != nil:
 		for _, w := range j.workloads {
-			if w.name == e.Mark.Deployment {
+			if w.current.name == e.Mark.Workload {
 				w.mark(*e.Mark)
 			}
 		}
 	case e.Deployment != nil:
-		j.observeDeployment(e)
+		j.observeWorkload(e, deploymentVersion(e.Deployment))
+	case e.StatefulSet != nil:
+		j.observeWorkload(e, setVersion(e.StatefulSet))
+	case e.ControllerRevision != nil:
+		j.revisions[e.ControllerRevision.Name] = revisionKey(e.ControllerRevision) // remembered like a ReplicaSet's
 	case e.ReplicaSet != nil:
 		// Both are remembered for good: a ReplicaSet that is released or deleted still has pods.
 		j.templates[e.ReplicaSet.UID] = templateKey(e.ReplicaSet.Spec.Template)
@@ -93,24 +111,28 @@ func (j *judge) observe(e Event) {
 	}
 }
 
-func (j *judge) observeDeployment(e Event) {
-	d := e.Deployment
-	if e.Deleted || d.DeletionTimestamp != nil {
-		delete(j.workloads, d.UID)
-		return
-	}
-	w := j.workloads[d.UID]
-	if w == nil {
-		w = newWorkload(d)
-		j.workloads[d.UID] = w
-	} else {
-		if wrong := w.wish.follow(w.current, d); wrong != "" {
-			j.violate(e, "restored", "deployment %s: %s", d.Name, wrong)
+func (j *judge) observeWorkload(e Event, v version) {
+	uid := e.object().GetUID()
+	w := j.workloads[uid]
+	switch {
+	case e.Deleted || e.object().GetDeletionTimestamp() != nil:
+		if w != nil {
+			j.orphans[w.String()] = w.trusted
+			delete(j.workloads, uid)
 		}
-		w.update(d, j.defaultSteps, e.At)
+		return
+	case w == nil:
+		w = newWorkload(v)
+		maps.Copy(w.trusted, j.orphans[w.String()]) // it takes in the pods that the one before left
+		j.workloads[uid] = w
+	default:
+		if wrong := w.wish.follow(w.current, v); wrong != "" {
+			j.violate(e, "restored", "%s: %s", w, wrong)
+		}
+		w.update(v, j.defaultSteps, e.At)
 	}
-	for _, field := range foreignFields(d.ManagedFields) {
-		j.violate(e, "ownership", "deployment %s: %s", d.Name, field)
+	for _, field := range foreignFields(v.managed) {
+		j.violate(e, "ownership", "%s: %s", w, field)
 	}
 }
 
@@ -121,7 +143,9 @@ func (j *judge) observePod(e Event) {
 		delete(j.pods, e.Pod.UID)
 		return
 	}
-	j.pods[e.Pod.UID] = pod{name: e.Pod.Name, replicaSet: owner.UID, available: ready(e.Pod)}
+	j.pods[e.Pod.UID] = pod{
+		name: e.Pod.Name, controller: owner.UID, revision: e.Pod.Labels[appsv1.StatefulSetRevisionLabel], available: ready(e.Pod),
+	}
 }
 
 func (j *judge) check(e Event) {
@@ -129,20 +153,20 @@ func (j *judge) check(e Event) {
 		counts := j.count(uid)
 		w.settle(counts, e.At)
 		for _, v := range w.judge(counts, e.At) {
-			j.violate(e, v.Rule, "deployment %s: %s; pods: %s", w.name, v.Message, j.describe(uid))
+			j.violate(e, v.Rule, "%s: %s; pods: %s", w, v.Message, j.describe(uid))
 		}
 	}
 	j.checkServices(e)
 }
 
-// count returns the pods of a Deployment by the key of their template.
-func (j *judge) count(deployment types.UID) map[string]tally {
+// count returns the pods of a workload by the key of their template.
+func (j *judge) count(workload types.UID) map[string]tally {
 	counts := map[string]tally{}
 	for _, p := range j.pods {
-		if j.owners[p.replicaSet] != deployment {
+		uid, key := j.workload(p)
+		if uid != workload {
 			continue
 		}
-		key := j.templates[p.replicaSet]
 		t := counts[key]
 		t.pods++
 		if p.available {
@@ -164,17 +188,18 @@ func (j *judge) violate(e Event, rule, format string, args ...any) {
 	j.violations = append(j.violations, Violation{Revision: e.Revision, Rule: rule, Message: message})
 }
 
-func (j *judge) describe(deployment types.UID) string {
+func (j *judge) describe(workload types.UID) string {
 	var pods []string
 	for _, p := range j.pods {
-		if j.owners[p.replicaSet] != deployment {
+		uid, key := j.workload(p)
+		if uid != workload {
 			continue
 		}
 		state := "unavailable"
 		if p.available {
 			state = "available"
 		}
-		pods = append(pods, fmt.Sprintf("%s (template %s, %s)", p.name, j.templates[p.replicaSet], state))
+		pods = append(pods, fmt.Sprintf("%s (template %s, %s)", p.name, key, state))
 	}
 	slices.Sort(pods)
 	return strings.Join(pods, ", ")
@@ -187,19 +212,4 @@ func ready(p *corev1.Pod) bool {
 		}
 	}
 	return false
-}
-
-// maxUnavailable resolves the Deployment's own: fractions are rounded down, and where maxSurge is 0
-// as well, one pod may be unavailable.
-func maxUnavailable(d *appsv1.Deployment) int {
-	r := d.Spec.Strategy.RollingUpdate
-	if r == nil || r.MaxUnavailable == nil || r.MaxSurge == nil {
-		return int(replicas(d)) // Recreate takes every pod away
-	}
-	n := int(replicas(d))
-	surge, unavailable := resolve(*r.MaxSurge, n, true), resolve(*r.MaxUnavailable, n, false)
-	if surge == 0 && unavailable == 0 {
-		return 1
-	}
-	return unavailable
 }

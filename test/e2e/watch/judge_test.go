@@ -22,6 +22,7 @@ import (
 type story struct {
 	events []Event
 	now    time.Time
+	remade bool // the StatefulSet was deleted, and is another one from now on
 }
 
 func (s *story) add(e Event) *story {
@@ -40,7 +41,7 @@ func (s *story) after(d time.Duration) *story {
 }
 
 func (s *story) mark(f Fact) *story {
-	return s.add(Event{Mark: &Mark{Deployment: "web", Fact: f}})
+	return s.add(Event{Mark: &Mark{Workload: "web", Fact: f}})
 }
 
 // deployment stores web with this image, replicas and pause.
@@ -95,7 +96,7 @@ func (s *story) slice(pods ...string) *story {
 }
 
 func (s *story) wishes(surge string) *story {
-	return s.add(Event{Mark: &Mark{Deployment: "web", Fact: Surge, Value: surge}})
+	return s.add(Event{Mark: &Mark{Workload: "web", Fact: Surge, Value: surge}})
 }
 
 // released says that a release is in this stage with maxSurge pinned to this many pods.

@@ -18,8 +18,8 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// Recorder keeps every version of every Deployment, ReplicaSet, pod and EndpointSlice of a namespace from the moment it
-// was made. It has no gap but where the API server itself was restarted; Events says so.
+// Recorder keeps every version of every Deployment, ReplicaSet, StatefulSet, ControllerRevision, pod and
+// EndpointSlice of a namespace from the moment it was made. It has no gap but where the API server itself was restarted; Events says so.
 type Recorder struct {
 	namespace string
 	sources   []*source
@@ -183,6 +183,10 @@ func (r *Recorder) receive(s *source, e apiwatch.Event) string {
 		event.Deployment = o
 	case *appsv1.ReplicaSet:
 		event.ReplicaSet = o
+	case *appsv1.StatefulSet:
+		event.StatefulSet = o
+	case *appsv1.ControllerRevision:
+		event.ControllerRevision = o
 	case *corev1.Pod:
 		event.Pod = o
 	case *discoveryv1.EndpointSlice:

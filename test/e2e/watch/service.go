@@ -8,7 +8,7 @@ import (
 // service is what the judge knows of one Service.
 type service struct {
 	ready map[types.UID]int // endpoints, by EndpointSlice
-	// served: it had ready endpoints once all pods of the Deployment behind it were available.
+	// served: it had ready endpoints once all pods of the workload behind it were available.
 	served bool
 	behind types.UID
 }
@@ -38,21 +38,30 @@ func (j *judge) observeSlice(e Event) {
 		if endpoint.TargetRef == nil {
 			continue
 		}
-		deployment := j.owners[j.pods[endpoint.TargetRef.UID].replicaSet]
-		if w := j.workloads[deployment]; w != nil && w.all.reached && w.all.n > 0 && s.endpoints() > 0 {
-			s.served, s.behind = true, deployment
+		uid, _ := j.workload(j.pods[endpoint.TargetRef.UID])
+		if w := j.workloads[uid]; w != nil && w.all.reached && w.serves() && s.endpoints() > 0 {
+			s.served, s.behind = true, uid
 		}
 	}
 }
 
-// checkServices judges each Service for as long as the Deployment behind it is to run and no test takes
+// serves: endpoints have to be there. Where a StatefulSet has one pod besides the one that is replaced, the
+// native controllers may take that one too, since the endpoints of the first come a moment later.
+func (w *workload) serves() bool {
+	if w.isSet() {
+		return w.all.n-w.current.unavailable >= 2
+	}
+	return w.all.n > 0
+}
+
+// checkServices judges each Service for as long as the workload behind it is to run and no test takes
 // its pods away.
 func (j *judge) checkServices(e Event) {
 	for name, s := range j.services {
 		w := j.workloads[s.behind]
 		switch {
 		case !s.served:
-		case w == nil || w.disturbed || replicas(w.current) == 0:
+		case w == nil || w.disturbed || w.current.n == 0 || !w.serves():
 			s.served = false
 		case s.endpoints() == 0:
 			j.violate(e, "endpoints", "service %s has no ready endpoint; pods: %s", name, j.describe(s.behind))

@@ -21,6 +21,7 @@ type source struct {
 func sources(client kubernetes.Interface, namespace string) []*source {
 	all := metav1.ListOptions{}
 	deployments, sets, pods := client.AppsV1().Deployments(namespace), client.AppsV1().ReplicaSets(namespace), client.CoreV1().Pods(namespace)
+	stateful, revisions := client.AppsV1().StatefulSets(namespace), client.AppsV1().ControllerRevisions(namespace)
 	slices := client.DiscoveryV1().EndpointSlices(namespace)
 	return []*source{
 		{
@@ -30,6 +31,14 @@ func sources(client kubernetes.Interface, namespace string) []*source {
 		{
 			name: "replicasets", watch: sets.Watch, stored: map[string]string{},
 			list: func(ctx context.Context) (runtime.Object, error) { return sets.List(ctx, all) },
+		},
+		{
+			name: "statefulsets", watch: stateful.Watch, stored: map[string]string{},
+			list: func(ctx context.Context) (runtime.Object, error) { return stateful.List(ctx, all) },
+		},
+		{
+			name: "controllerrevisions", watch: revisions.Watch, stored: map[string]string{},
+			list: func(ctx context.Context) (runtime.Object, error) { return revisions.List(ctx, all) },
 		},
 		{
 			name: "pods", watch: pods.Watch, stored: map[string]string{},

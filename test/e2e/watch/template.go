@@ -10,11 +10,10 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
 // templateKey names a pod template: equal for a Deployment and its ReplicaSets, which have one more
-// label. It is computed apart from sluice's own hash, so that a fault there shows.
+// label, and for a StatefulSet and its ControllerRevisions. It is computed apart from sluice's own hash, so that a fault there shows.
 func templateKey(t corev1.PodTemplateSpec) string {
 	t = *t.DeepCopy()
 	delete(t.Labels, appsv1.DefaultDeploymentUniqueLabelKey)
@@ -47,17 +46,16 @@ func foreignFields(entries []metav1.ManagedFieldsEntry) []string {
 	return found
 }
 
-func replicas(d *appsv1.Deployment) int32 {
-	if d.Spec.Replicas == nil {
-		return 1
+// revisionKey names the template in a ControllerRevision of a StatefulSet, empty where it has none: sluice
+// keeps other things in those that it makes.
+func revisionKey(r *appsv1.ControllerRevision) string {
+	var data struct {
+		Spec *struct {
+			Template corev1.PodTemplateSpec `json:"template"`
+		} `json:"spec"`
 	}
-	return *d.Spec.Replicas
-}
-
-func resolve(v intstr.IntOrString, n int, roundUp bool) int {
-	resolved, err := intstr.GetScaledValueFromIntOrPercent(&v, n, roundUp)
-	if err != nil {
-		panic(fmt.Sprintf("this is a bug: the API server stored %v: %v", v, err))
+	if err := json.Unmarshal(r.Data.Raw, &data); err != nil || data.Spec == nil {
+		return ""
 	}
-	return resolved
+	return templateKey(data.Spec.Template)
 }
