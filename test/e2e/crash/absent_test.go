@@ -200,12 +200,17 @@ func TestReleasesSurviveTheControlPlane(t *testing.T) {
 			n := env.Namespace(t)
 			n.AllowGaps()
 			n.Create(web().Obj())
+			s := n.CreateSet(db().Obj())
 			setImage(n, v2)
+			s.SetImage(v2)
 			require.NoError(t, env.Cluster.Process(process).Restart(t.Context()))
 			n.WaitPhase("web", canary.Waiting, 1)
+			s.WaitPhase(canary.Waiting, 1)
 			approve(n)
+			s.Approve()
 			require.NoError(t, env.Cluster.Process(process).Restart(t.Context()))
 			n.WaitStable("web")
+			s.WaitStable(v2)
 		})
 	}
 }

@@ -13,12 +13,13 @@ import (
 
 	"sluice.dev/sluice/canary"
 	"sluice.dev/sluice/test/builders"
+	"sluice.dev/sluice/test/e2e/harness"
 )
 
-func (db database) waitReason(want ...string) {
-	db.t.Helper()
+func waitReason(t *testing.T, db harness.Set, want ...string) {
+	t.Helper()
 	db.Eventually("the release says what ails it", func(context.Context) error {
-		r := db.release()
+		r := db.Release()
 		for _, part := range want {
 			if !strings.Contains(r.Reason, part) {
 				return fmt.Errorf("it says %q", r.Reason)
@@ -26,7 +27,7 @@ func (db database) waitReason(want ...string) {
 		}
 		return nil
 	})
-	require.Equal(db.t, canary.Progressing, db.release().Phase)
+	require.Equal(t, canary.Progressing, db.Release().Phase)
 }
 
 // TestWhatAilsACanaryPodIsSaidAtOnce: the step's deadline is ten minutes.
@@ -34,20 +35,20 @@ func TestWhatAilsACanaryPodIsSaidAtOnce(t *testing.T) {
 	t.Parallel()
 	t.Run("a crash loop", func(t *testing.T) {
 		t.Parallel()
-		db := create(t, env.Namespace(t), db().Obj())
-		db.setImage("example/app:crash")
-		db.waitReason("pod db-3 container app: ", "exit code")
+		db := env.Namespace(t).CreateSet(db().Obj())
+		db.SetImage("example/app:crash")
+		waitReason(t, db, "pod db-3 container app: ", "exit code")
 	})
 	t.Run("an exceeded quota, which only Events tell of", func(t *testing.T) {
 		t.Parallel()
 		// The quota is less than what runs already, so that a pod that is replaced does not come back.
 		n := env.Namespace(t)
-		db := create(t, n, builders.MakeStatefulSet("db").Replicas(3).Obj())
+		db := n.CreateSet(builders.MakeStatefulSet("db").Replicas(3).Obj())
 		quota := &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Name: "pods"}}
 		quota.Spec.Hard = corev1.ResourceList{corev1.ResourcePods: resource.MustParse("1")}
 		_, err := n.Admin.CoreV1().ResourceQuotas(n.Name).Create(t.Context(), quota, metav1.CreateOptions{})
 		require.NoError(t, err)
-		db.setImage(v2)
-		db.waitReason("db-2", "exceeded quota")
+		db.SetImage(v2)
+		waitReason(t, db, "db-2", "exceeded quota")
 	})
 }

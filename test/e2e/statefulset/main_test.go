@@ -24,7 +24,6 @@ const v1, v2, v3 = "example/app:v1", "example/app:v2", "example/app:v3"
 var (
 	listOptions   = metav1.ListOptions{}
 	patchOptions  = metav1.PatchOptions{}
-	createOptions = metav1.CreateOptions{}
 	deleteOptions = metav1.DeleteOptions{}
 )
 
@@ -65,17 +64,6 @@ func requireKept(t *testing.T, before, after podsByName, names ...string) {
 	for _, name := range names {
 		require.Equal(t, before[name].UID, after[name].UID, "%s was not touched", name)
 	}
-}
-
-// created counts the pods that were ever created of an image, by UID.
-func created(s harness.Set, image string) int {
-	pods := map[types.UID]bool{}
-	for _, e := range s.Recorded() {
-		if e.Pod != nil && e.Pod.Spec.Containers[0].Image == image {
-			pods[e.Pod.UID] = true
-		}
-	}
-	return len(pods)
 }
 
 // revisionsRun returns the revisions of which pods were ever made.

@@ -156,4 +156,15 @@ func TestOptingInAndOut(t *testing.T) {
 		s.WaitStable(v1)
 		require.Zero(t, s.Partition())
 	})
+	t.Run("canaries that are disabled in the middle of a release", func(t *testing.T) {
+		t.Parallel()
+		s := env.Namespace(t).CreateSet(db().Obj())
+		s.SetImage(v2)
+		requireHeld(t, s, 1, v1, v1, v1, v2)
+		require.Zero(t, s.Command("admin", "kubectl", "annotate", "statefulset/db", canary.CanaryAnnotation+"=disabled").Code)
+		s.Mark("db", watch.Native)
+		require.Contains(t, s.SetImage(v3).Warnings(), "sluice: statefulset/db rolls out natively, without a canary: its canaries are disabled")
+		s.WaitStable(v3)
+		require.Zero(t, s.Partition())
+	})
 }

@@ -2,6 +2,7 @@ package statefulset
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -83,15 +84,28 @@ func reachAfter(act func(harness.Set), match func(harness.Write) bool) func(*tes
 	}
 }
 
+// The phases of a release.
+const (
+	closedYet = "while Progressing, before the partition opens"
+	opened    = "while Progressing, with the partition open"
+	notReady  = "while Progressing, with a pod that is not ready"
+	waits     = "while Waiting"
+	approved  = "when approved"
+	promoting = "while Promoting"
+	aborting  = "when Aborted, before the canary goes"
+	aborted   = "when Aborted"
+	reverting = "while Reverting"
+)
+
 func phases() map[string]phase {
 	return map[string]phase{
-		"while Progressing, before the partition opens": {image: v2, reach: func(t *testing.T, s harness.Set) func() {
+		closedYet: {image: v2, reach: func(t *testing.T, s harness.Set) func() {
 			return stop(t, s, says(`\"gate\":`), func() { s.SetImage(v2) })
 		}},
-		"while Progressing, with the partition open": {image: v2, open: true, reach: func(t *testing.T, s harness.Set) func() {
+		opened: {image: v2, open: true, reach: func(t *testing.T, s harness.Set) func() {
 			return stop(t, s, closes(), func() { s.SetImage(v2) })
 		}},
-		"while Progressing, with a pod that is not ready": {image: unready, reach: func(_ *testing.T, s harness.Set) func() {
+		notReady: {image: unready, reach: func(_ *testing.T, s harness.Set) func() {
 			s.SetImage(unready)
 			s.WaitImages(v1, v1)
 			s.Wait("the partition is closed behind the pod", func(set *appsv1.StatefulSet) bool {
@@ -99,12 +113,12 @@ func phases() map[string]phase {
 			})
 			return nothing
 		}},
-		"while Waiting": {image: v2, reach: func(_ *testing.T, s harness.Set) func() {
+		waits: {image: v2, reach: func(_ *testing.T, s harness.Set) func() {
 			waiting(s, v2)
 			return nothing
 		}},
-		"when approved": {image: v2, reach: reachAfter(func(s harness.Set) { s.Approve() }, says("Promoting"))},
-		"while Promoting": {image: late, promoted: true, reach: func(_ *testing.T, s harness.Set) func() {
+		approved: {image: v2, reach: reachAfter(func(s harness.Set) { s.Approve() }, says("Promoting"))},
+		promoting: {image: late, promoted: true, reach: func(_ *testing.T, s harness.Set) func() {
 			waiting(s, late)
 			s.Approve()
 			s.Wait("the native rollout goes on", func(set *appsv1.StatefulSet) bool {
@@ -113,21 +127,24 @@ func phases() map[string]phase {
 			})
 			return nothing
 		}},
-		"when Aborted, before the canary goes": {image: v2, reach: reachAfter(func(s harness.Set) { s.Abort() }, deletesPod)},
-		"when Aborted": {image: v2, reach: func(_ *testing.T, s harness.Set) func() {
+		aborting: {image: v2, reach: reachAfter(func(s harness.Set) { s.Abort() }, deletesPod)},
+		aborted: {image: v2, reach: func(_ *testing.T, s harness.Set) func() {
 			waiting(s, v2)
 			s.Abort()
 			s.WaitImages(v1, v1, v1)
 			return nothing
 		}},
-		"while Reverting": {image: v2, reverting: true,
+		reverting: {image: v2, reverting: true,
 			reach: reachAfter(func(s harness.Set) { s.SetImage(v1) }, says("Reverting"))},
 	}
 }
 
-// inEveryPhase runs do in a namespace where db goes from v1 to a new version, in each phase.
-func inEveryPhase(t *testing.T, do func(t *testing.T, s harness.Set, p phase, proceed func())) {
+// inPhases runs do in a namespace where db goes from v1 to a new version, in each of these phases, or in all.
+func inPhases(t *testing.T, names []string, do func(t *testing.T, s harness.Set, p phase, proceed func())) {
 	for name, p := range phases() {
+		if names != nil && !slices.Contains(names, name) {
+			continue
+		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := env.Namespace(t).CreateSet(db().Replicas(3).Obj())

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	appsv1 "k8s.io/api/apps/v1"
 
 	"sluice.dev/sluice/canary"
 	"sluice.dev/sluice/test/e2e/harness"
@@ -14,7 +15,7 @@ import (
 
 func TestAThirdVersionInEveryPhaseIsHeldAsOneRelease(t *testing.T) {
 	t.Parallel()
-	inEveryPhase(t, func(t *testing.T, s harness.Set, p phase, proceed func()) {
+	inPhases(t, nil, func(t *testing.T, s harness.Set, p phase, proceed func()) {
 		stable := s.Pods()
 		s.SetImage(v3)
 		proceed()
@@ -30,11 +31,11 @@ func TestAThirdVersionInEveryPhaseIsHeldAsOneRelease(t *testing.T) {
 	})
 }
 
-// TestWhatChangesNoVersionInEveryPhase: the same file put again changes nothing, another strategy is refused,
+// TestWhatChangesNoVersion: the same file put again changes nothing, another strategy is refused,
 // a partition is remembered. Then the old version comes back.
-func TestWhatChangesNoVersionInEveryPhase(t *testing.T) {
+func TestWhatChangesNoVersion(t *testing.T) {
 	t.Parallel()
-	inEveryPhase(t, func(t *testing.T, s harness.Set, p phase, proceed func()) {
+	inPhases(t, []string{opened, waits, promoting, aborted, reverting}, func(t *testing.T, s harness.Set, p phase, proceed func()) {
 		before, stable := s.Release(), s.Pods()
 		s.Replace(s.Manifest(db().Replicas(3).Image(p.applied()).Obj()))
 		after := s.Release()
@@ -61,7 +62,7 @@ func TestWhatChangesNoVersionInEveryPhase(t *testing.T) {
 func TestTheOldVersionWhileItIsPromotedReverts(t *testing.T) {
 	t.Parallel()
 	s := env.Namespace(t).CreateSet(db().Replicas(3).Obj())
-	p := phases()["while Promoting"]
+	p := phases()[promoting]
 	p.reach(t, s)
 	s.SetImage(v1)
 	s.WaitStable(v1)
@@ -69,12 +70,15 @@ func TestTheOldVersionWhileItIsPromotedReverts(t *testing.T) {
 	s.Quiet()
 }
 
-func TestReplicasChangedInEveryPhase(t *testing.T) {
+func TestReplicasChanged(t *testing.T) {
 	t.Parallel()
-	for _, to := range []int{2, 5} {
+	for to, phases := range map[int][]string{
+		5: {opened, notReady, waits, approved, promoting, aborting},
+		2: {opened, notReady, waits, promoting},
+	} {
 		t.Run(fmt.Sprintf("from 3 to %d", to), func(t *testing.T) {
 			t.Parallel()
-			inEveryPhase(t, func(t *testing.T, s harness.Set, p phase, proceed func()) {
+			inPhases(t, phases, func(t *testing.T, s harness.Set, p phase, proceed func()) {
 				if p.open {
 					s.Mark("db", watch.Rushed)
 				}
@@ -98,6 +102,10 @@ func endsAs(t *testing.T, s harness.Set, p phase, before *canary.Release, n int)
 		s.SetImage(v1)
 		s.WaitStable(v1)
 	case p.image == unready:
+		s.Wait("one pod of the new version is there, behind a closed partition", func(set *appsv1.StatefulSet) bool {
+			return set.Status.ObservedGeneration == set.Generation && set.Status.UpdatedReplicas == 1 &&
+				set.Status.Replicas == int32(min(n, 3)) && *set.Spec.UpdateStrategy.RollingUpdate.Partition == harness.Closed
+		})
 		s.Quiet()
 		require.Equal(t, canary.Progressing, s.Release().Phase)
 		s.SetImage(v1)

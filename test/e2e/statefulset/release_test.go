@@ -43,7 +43,6 @@ func TestAReleaseIsHeldApprovedAndPromoted(t *testing.T) {
 				}
 			}
 			require.Equal(t, 1, kept, "the pod that proved itself stays")
-			require.Equal(t, 4, created(db, v2))
 			require.Zero(t, db.Partition())
 			db.Quiet()
 		})
@@ -57,7 +56,6 @@ func TestAllStepsAreApprovedAtOnce(t *testing.T) {
 	requireHeld(t, db, 1, v1, v1, v1, v2)
 	require.Contains(t, db.ApproveFull().Stderr, `is approved by "alice"; it is promoted`)
 	db.WaitStable(v2)
-	require.Equal(t, 4, created(db, v2))
 	db.Quiet()
 }
 
@@ -66,7 +64,6 @@ func TestTimedStepsGoOnByThemselves(t *testing.T) {
 	db := four(t, "25%:2s, 50%:3s")
 	require.Contains(t, db.SetImage(v2).Stderr, "once available, it goes on after 2s; abort by applying the old version")
 	db.WaitStable(v2)
-	require.Equal(t, 4, created(db, v2))
 }
 
 func TestASetOfOnePodWaitsForItsApprovalWithoutACanary(t *testing.T) {
@@ -106,19 +103,4 @@ func TestAnAbortBringsTheStablePodsBack(t *testing.T) {
 	requireKept(t, stable, db.Pods(), "db-0", "db-1")
 	require.Zero(t, db.Partition())
 	db.Quiet()
-}
-
-func TestAThirdVersionTakesThePlaceOfTheSecond(t *testing.T) {
-	t.Parallel()
-	db := four(t, "50%")
-	stable := db.Pods()
-	db.SetImage(v2)
-	first := requireHeld(t, db, 1, v1, v1, v2, v2)
-	db.SetImage(v3)
-	second := requireHeld(t, db, 1, v1, v1, v3, v3)
-	require.Greater(t, second.ID, first.ID)
-	require.Equal(t, first.Stable, second.Stable)
-	requireKept(t, stable, db.Pods(), "db-0", "db-1")
-	db.Approve()
-	db.WaitStable(v3)
 }

@@ -6,6 +6,8 @@ import (
 	"github.com/stretchr/testify/require"
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"sluice.dev/sluice/test/e2e/watch"
 )
 
 func TestAScaleUpMakesStablePods(t *testing.T) {
@@ -46,12 +48,12 @@ func TestACanaryPodThatIsEvictedIsMadeAgain(t *testing.T) {
 	s.SetImage(v2)
 	requireHeld(t, s, 1, v1, v1, v1, v2)
 	before := s.Pods()
-	s.Mark("db", "disturbed")
+	s.Mark("db", watch.Disturbed)
 	require.NoError(t, s.Admin.CoreV1().Pods(s.Name).Delete(t.Context(), "db-3", deleteOptions))
 	require.Contains(t, s.WaitEvent("db", "ReleaseProgressing"), "0 of 1 canary pods are available")
 	requireHeld(t, s, 1, v1, v1, v1, v2)
 	require.NotEqual(t, before["db-3"].UID, s.Pods()["db-3"].UID)
-	s.Mark("db", "restored")
+	s.Mark("db", watch.Restored)
 	s.Approve()
 	s.WaitStable(v2)
 }
