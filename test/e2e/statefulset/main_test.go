@@ -48,8 +48,10 @@ func requireHeld(t *testing.T, s harness.Set, step int, images ...string) *canar
 	t.Helper()
 	s.WaitPhase(canary.Waiting, step)
 	s.WaitImages(images...)
+	// It may have waited with other pods before, as before a change of N; now these are there.
+	r := s.WaitPhase(canary.Waiting, step)
 	require.EqualValues(t, harness.Closed, s.Partition())
-	return s.WaitPhase(canary.Waiting, step)
+	return r
 }
 
 // holdWarning is what whoever starts a release reads.
