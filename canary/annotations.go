@@ -41,16 +41,19 @@ var drivers = []string{AbortAnnotation, RetryAnnotation, ApproveAnnotation}
 // other write admission carries it over from the stored object.
 const ReleaseAnnotation = "sluice.dev/release"
 
-// Labels of the objects that sluice makes, so that `kubectl get rs -L` shows the state of a release.
+// Labels by which `kubectl get -L` shows the state of a release.
 const (
 	// WorkloadLabel names the workload that a canary ReplicaSet or a ControllerRevision belongs to, as
 	// returned by WorkloadLabelValue.
 	WorkloadLabel = "sluice.dev/workload"
 	// ReleaseLabel is the id of the release that made the object.
 	ReleaseLabel = "sluice.dev/release"
-	PhaseLabel   = "sluice.dev/phase"
-	StepLabel    = "sluice.dev/step"
-	WeightLabel  = "sluice.dev/weight"
+	// PhaseLabel is the release's phase. On the workload itself admission sets it in the write that
+	// changes the phase, so that whoever waits for it never reads an earlier release's: a Phase, then
+	// "Promoted" or "Reverted" until the next new version.
+	PhaseLabel  = "sluice.dev/phase"
+	StepLabel   = "sluice.dev/step"
+	WeightLabel = "sluice.dev/weight"
 )
 
 // RBAC verbs on the workload's own resource, checked with a SubjectAccessReview for whoever asks.

@@ -211,7 +211,7 @@ func decideCreate(r Review, w World) Decision {
 	if err != nil {
 		return deny(InvalidPolicy, c.refused("its policy is not valid", err.Error()))
 	}
-	d := Decision{Verdict: Native, Want: stateless(), Warnings: overriddenWarning(s)}
+	d := Decision{Verdict: Native, Want: native(), Warnings: overriddenWarning(s)}
 	digest := s.digest(w)
 	d.Want.Digest = &digest
 	if !Holdable(r.Kind) {

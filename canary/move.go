@@ -9,6 +9,10 @@ type Write struct {
 	SetRelease *Release
 	// EndRelease removes the state; admission gives the user's own fields back.
 	EndRelease bool
+	// SetCondition makes this the one condition of sluice's in the workload's status, and ClearConditions
+	// takes them off; those of others stay.
+	SetCondition    *Condition
+	ClearConditions bool
 	// DeletePod deletes a pod of a StatefulSet, which its controller then makes anew.
 	DeletePod *Pod
 	// RecordStable creates the ControllerRevision with the stable ReplicaSet's template.

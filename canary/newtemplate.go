@@ -14,7 +14,7 @@ func (c change) start(w World) (Decision, error) {
 			Verdict:  Native,
 			Reason:   reason,
 			Warnings: append(overriddenWarning(s), c.nativeWarning(reason)),
-			Want:     withDigest(stateless(), digest),
+			Want:     withDigest(native(), digest),
 		}, nil
 	}
 	switch {

@@ -15,8 +15,21 @@ const lookEvery = 5 * time.Second
 const AdoptionTimeout = time.Minute
 
 // Next returns the next move of a release: at most one write, decided from what was observed alone, so
-// that it is the same after a crash. A rule that has nothing to do leaves it to the one below it.
+// that it is the same after a crash. What the workload's conditions tell follows the state when there is
+// nothing else to write, and goes before the state does.
 func Next(o Observed, now time.Time) Move {
+	move := forward(o, now)
+	switch {
+	case move.Write == nil:
+		move.Write = tell(o)
+	case move.Write.EndRelease && len(o.Workload.Conditions) > 0:
+		return Move{Write: &Write{ClearConditions: true}}
+	}
+	return move
+}
+
+// forward brings the release forward. A rule that has nothing to do leaves it to the one below it.
+func forward(o Observed, now time.Time) Move {
 	r, m := o.Release, o.mechanics()
 	if move := slipped(o, m, now); move != nil {
 		return *move

@@ -33,6 +33,7 @@ type WorkloadState struct {
 	MinReadySeconds    int32
 	TemplateHash       string // HashTemplate
 	TemplateDigest     string
+	Conditions         []Condition // sluice's own
 
 	// Of a Deployment.
 	Paused            bool

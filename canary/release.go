@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,6 +25,11 @@ const (
 	// Reverting: the stable template is back in the spec, the canary is taken away.
 	Reverting Phase = "Reverting"
 )
+
+// known: a newer version of sluice may have others.
+func (p Phase) known() bool {
+	return slices.Contains([]Phase{Progressing, Waiting, Promoting, Aborted, Reverting}, p)
+}
 
 // Stage divides the phases Promoting and Reverting.
 type Stage string
@@ -177,6 +183,14 @@ func (r *Release) approval(step int) Approval {
 		}
 	}
 	return Approval{}
+}
+
+// ending is what PhaseLabel of the workload says once the release is over, until the next one.
+func (r *Release) ending() string {
+	if r.Phase == Reverting {
+		return "Reverted"
+	}
+	return "Promoted"
 }
 
 // ApproveValue is the value of ApproveAnnotation that approves the current step.

@@ -22,6 +22,8 @@ type simulation struct {
 	decoded    *Workload // of d
 	generation int
 	status     WorkloadState // what the deployment controller last wrote
+	conditions []Condition   // what sluice wrote
+	wrote      func()        // called after each write of a person or sluice, if set
 	sets       []*simSet
 	records    map[string]json.RawMessage // stable template by revision
 	now        time.Time
@@ -30,6 +32,7 @@ type simulation struct {
 	approved   map[string]bool // template hashes that may run everywhere
 	log        []string
 	floor      int32
+	missing    int32 // pods that a strategy of before let be missing
 	nocheck    bool
 	slow       bool // pods become available one by one, and only once everybody else is quiet
 }
@@ -96,7 +99,14 @@ func (s *simulation) write(sent object, user string, sluice bool, manager string
 	}
 	s.d, s.decoded = stored.with("metadata.generation", s.generation), nil
 	s.notef("%s: %s -> %s", user, d.Verdict, s.workload().Metadata.Annotations[ReleaseAnnotation])
+	s.note()
 	return true
+}
+
+func (s *simulation) note() {
+	if s.wrote != nil {
+		s.wrote()
+	}
 }
 
 func (s *simulation) state() WorkloadState {
@@ -104,7 +114,7 @@ func (s *simulation) state() WorkloadState {
 	n := w.Replicas()
 	state := s.status
 	state.Name, state.Generation, state.Replicas, state.Paused, state.RollingUpdate = "web", int64(s.generation), n, w.Spec.Paused, true
-	state.TemplateHash = s.templateHash()
+	state.TemplateHash, state.Conditions = s.templateHash(), s.conditions
 	state.MaxSurge, state.MaxUnavailable = resolve(w.Spec.Strategy.MaxSurge(), n, true), s.maxUnavailable()
 	if state.MaxSurge == 0 && state.MaxUnavailable == 0 {
 		state.MaxUnavailable = 1
@@ -184,6 +194,12 @@ func (s *simulation) apply(w *Write) {
 		require.True(s.t, s.write(s.d.annotated(ReleaseAnnotation, w.SetRelease.Encode()), "sluice", true, ""))
 	case w.EndRelease:
 		require.True(s.t, s.write(s.d.annotated(ReleaseAnnotation, ""), "sluice", true, ""))
+	case w.SetCondition != nil:
+		s.conditions = []Condition{*w.SetCondition}
+		s.note()
+	case w.ClearConditions:
+		s.conditions = nil
+		s.note()
 	case w.RecordStable != nil:
 		s.records[s.release().Stable.Hash] = s.find(w.RecordStable.UID).template
 	case w.CreateCanary != nil:
@@ -425,7 +441,7 @@ func (s *simulation) check() {
 	if s.nocheck {
 		return
 	}
-	require.GreaterOrEqual(s.t, serving, floor-max(s.maxUnavailable(), d.MaxUnavailable), "fewer pods than the rollout allows")
+	require.GreaterOrEqual(s.t, serving, floor-max(s.maxUnavailable(), d.MaxUnavailable, s.missing), "fewer pods than the rollout allows")
 }
 
 // act does one thing.
@@ -507,6 +523,7 @@ func (s *simulation) user(name string) {
 			s.write(s.d.annotated(RetryAnnotation, r.Name()), "alice", false, "")
 		}
 	case "chart":
+		s.missing = max(s.missing, s.state().MaxUnavailable) // a pod that may be missing may not come back at once
 		s.write(s.d.with("spec.paused", false).with("spec.strategy.rollingUpdate.maxSurge", "25%"), "helm", false, "helm")
 	default:
 		s.write(s.d.image(name), "alice", false, "")
@@ -690,6 +707,7 @@ var milestones = map[string]string{
 // end requires that the workload rests where a person expects it to.
 func (s *simulation) end() {
 	r, d := s.release(), s.state()
+	tells(s.t, s.workload(), r, s.conditions)
 	if r == nil {
 		require.Len(s.t, s.records, 0)
 		if !strings.Contains(string(s.workload().Spec.Template), "broken") {

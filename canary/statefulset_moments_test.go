@@ -212,6 +212,10 @@ func TestWhatAilsPodsIsToldOnceAMinute(t *testing.T) {
 		if next == nil {
 			continue
 		}
+		if next.SetCondition != nil {
+			o.Workload.Conditions = []Condition{*next.SetCondition}
+			continue
+		}
 		require.NotNil(t, next.SetRelease)
 		if next.SetRelease.Phase == Aborted {
 			break

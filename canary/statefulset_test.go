@@ -23,6 +23,7 @@ type setSimulation struct {
 	observed   int // generation
 	current    Revision
 	broken     Revision // whose pods never become ready
+	conditions []Condition
 	pods       map[int32]*setPod
 	uids       int
 	parallel   bool
@@ -230,6 +231,7 @@ func (s *setSimulation) state() Observed {
 	o := Observed{Kind: StatefulSet, Release: s.release(), Workload: WorkloadState{
 		Name: "web", Generation: int64(s.generation), ObservedGeneration: int64(s.observed), Replicas: w.Replicas(),
 		TemplateHash: s.template().Hash, Partition: s.partition(), InOrder: !s.parallel, Current: s.current,
+		Conditions: s.conditions,
 	}}
 	for index := range w.Replicas() {
 		if pod := s.pods[index]; pod != nil {
@@ -260,6 +262,10 @@ func (s *setSimulation) sluice() {
 		require.True(s.t, s.write(s.d.annotated(ReleaseAnnotation, w.SetRelease.Encode()), "sluice", true))
 	case w.EndRelease:
 		require.True(s.t, s.write(s.d.annotated(ReleaseAnnotation, ""), "sluice", true))
+	case w.SetCondition != nil:
+		s.conditions = []Condition{*w.SetCondition}
+	case w.ClearConditions:
+		s.conditions = nil
 	case w.DeletePod != nil:
 		require.Equal(s.t, w.DeletePod.UID, s.pods[w.DeletePod.Index].uid)
 		s.deletePod(w.DeletePod.Index, "sluice")
@@ -322,19 +328,25 @@ func (s *setSimulation) breakCanary() {
 	}
 }
 
-func (s *setSimulation) unapproved() int {
-	count := 0
-	for index, pod := range s.pods { // those beyond N are on their way out
-		if index < s.replicas() && !s.approved[pod.template.Hash] && !pod.terminating {
-			count++
+// unapproved counts pods of unapproved templates: those below N, and all, as those beyond it are on their
+// way out unless N grows again.
+func (s *setSimulation) unapproved() (below, all int) {
+	for index, pod := range s.pods {
+		if s.approved[pod.template.Hash] || pod.terminating {
+			continue
+		}
+		all++
+		if index < s.replicas() {
+			below++
 		}
 	}
-	return count
+	return below, all
 }
 
 // check asserts the invariants that hold after every step.
 func (s *setSimulation) check() {
-	r, unapproved := s.release(), s.unapproved()
+	r := s.release()
+	unapproved, all := s.unapproved()
 	if r == nil {
 		require.True(s.t, s.approved[s.template().Hash], "an unapproved template has no release")
 		return
@@ -352,7 +364,9 @@ func (s *setSimulation) check() {
 	// Pods of a superseded version only go.
 	require.LessOrEqual(s.t, unapproved, max(most, s.excess), "more unapproved pods than the step allows")
 	if r.Gate == nil {
-		s.excess = min(max(s.excess, most), unapproved)
+		s.excess = min(max(s.excess, most), all)
+	} else {
+		s.excess = max(s.excess, unapproved) // as many as there are when a revert comes now
 	}
 	if s.current != s.template() && !s.approved[s.current.Hash] {
 		s.t.Fatalf("the stable version is lost")
@@ -403,13 +417,14 @@ func (s *setSimulation) rest() {
 	s.settleDown()
 	require.Equal(s.t, writes, s.writes, "sluice writes in steady state")
 	r, stuck := s.release(), s.template() == s.broken
+	tells(s.t, s.workload(), r, s.conditions)
 	held := r.Holds()
 	require.Equal(s.t, held, s.partition() == closed, "partition %d", s.partition())
 	for index, pod := range s.pods {
 		if !held && !stuck && index >= s.partition() {
 			require.Equal(s.t, s.template(), pod.template, "pod %d", index)
 		}
-		if r != nil && r.Phase == Aborted {
+		if r != nil && r.Phase == Aborted && s.current != r.Canary { // below the user's own partition it is in force
 			require.NotEqual(s.t, r.Canary, pod.template, "pod %d", index)
 		}
 	}
@@ -525,6 +540,7 @@ func TestAdmissionOfAStatefulSet(t *testing.T) {
 	rolling := func(t *testing.T) object {
 		return partitioned(heldSet(t).changed(t, func(r *Release) { r.Phase, r.Stage, r.Sequence = Promoting, Finishing, SequenceP }), 0)
 	}
+	aborted := func(t *testing.T) object { return heldSet(t).changed(t, func(r *Release) { r.Phase = Aborted }) }
 	for name, test := range map[string]struct {
 		stored, sent  func(*testing.T) object
 		user          string
@@ -627,6 +643,49 @@ func TestAdmissionOfAStatefulSet(t *testing.T) {
 		"an approval": {
 			stored: waiting, sent: func(t *testing.T) object { t.Helper(); return waiting(t).annotated(ApproveAnnotation, "5/1") },
 			world: may(VerbPromote), wantVerdict: Approved, wantPhase: Waiting, wantStep: 1, wantPartition: closed,
+		},
+		"an approval by somebody not permitted is refused": {
+			stored: waiting, sent: func(t *testing.T) object { t.Helper(); return waiting(t).annotated(ApproveAnnotation, "5/1") },
+			wantVerdict: Denied, wantSays: `the verb "promote" on statefulsets.apps`,
+		},
+		"an approval of another step does nothing": {
+			stored: waiting, sent: func(t *testing.T) object { t.Helper(); return waiting(t).annotated(ApproveAnnotation, "5/2") },
+			world: may(VerbPromote), wantVerdict: Carried, wantPhase: Waiting, wantStep: 1, wantPartition: closed, wantSays: "does nothing",
+		},
+		"an approval while pods are made is refused": {
+			stored: open, sent: func(t *testing.T) object { t.Helper(); return open(t).annotated(ApproveAnnotation, "5/1") },
+			world: may(VerbPromote), wantVerdict: Denied, wantSays: "is not ready",
+		},
+		"an approval while it rolls out approves nothing more": {
+			stored: rolling, sent: func(t *testing.T) object { t.Helper(); return rolling(t).annotated(ApproveAnnotation, "5/1") },
+			world: may(VerbPromote), wantVerdict: Carried, wantPhase: Promoting, wantStep: 1, wantSays: "is being promoted already",
+		},
+		"an approval together with a new version supersedes and approves nothing": {
+			stored: waiting, sent: func(t *testing.T) object {
+				t.Helper()
+				return waiting(t).annotated(ApproveAnnotation, "5/full").image("v3")
+			},
+			world: may(VerbPromote), wantVerdict: Superseded, wantPhase: Progressing, wantStep: 1, wantPartition: closed,
+		},
+		"an abort closes the gate in the same write": {
+			stored: open, sent: func(t *testing.T) object { t.Helper(); return open(t).annotated(AbortAnnotation, "5") },
+			world: may(VerbAbort), wantVerdict: AbortedBy, wantPhase: Aborted, wantStep: 1, wantPartition: closed,
+		},
+		"an abort while it rolls out is too late": {
+			stored: rolling, sent: func(t *testing.T) object { t.Helper(); return rolling(t).annotated(AbortAnnotation, "5") },
+			world: may(VerbAbort), wantVerdict: Denied, wantSays: "apply the old version",
+		},
+		"a file with the aborted version": {
+			stored: aborted, sent: fixed(set("v2").with("metadata.resourceVersion", nil)),
+			wantVerdict: Carried, wantPhase: Aborted, wantStep: 1, wantPartition: closed, wantSays: "still held and aborted",
+		},
+		"a retry": {
+			stored: aborted, sent: func(t *testing.T) object { t.Helper(); return aborted(t).annotated(RetryAnnotation, "5") },
+			world: may(VerbPromote), wantVerdict: Retried, wantPhase: Progressing, wantStep: 1, wantPartition: closed,
+		},
+		"a partition of the user's while it rolls out is in force at once": {
+			stored: rolling, sent: func(t *testing.T) object { t.Helper(); return partitioned(rolling(t), 2) },
+			wantVerdict: Carried, wantPhase: Promoting, wantStep: 1, wantPartition: 2, wantHeld: 2,
 		},
 		"an approval of all steps": {
 			stored: waiting, sent: func(t *testing.T) object { t.Helper(); return waiting(t).annotated(ApproveAnnotation, "5/full") },

@@ -57,6 +57,7 @@ func (c change) with(verdict Verdict, next *Release) Decision {
 		want.Annotations[ReleaseAnnotation] = &value
 		want.Labels[ActiveLabel] = &active
 	}
+	want.Labels[PhaseLabel] = c.phaseLabel(next)
 	if c.Kind == StatefulSet {
 		want.Partition = c.partition(next)
 	} else {
@@ -64,6 +65,23 @@ func (c change) with(verdict Verdict, next *Release) Decision {
 		want.MaxSurge = c.maxSurge(next)
 	}
 	return Decision{Verdict: verdict, Want: want}
+}
+
+// phaseLabel returns the value of PhaseLabel after the request, nil: absent.
+func (c change) phaseLabel(next *Release) *string {
+	if next == nil && c.release == nil {
+		before, ok := c.Old.Metadata.Labels[PhaseLabel]
+		if !ok {
+			return nil
+		}
+		return &before
+	}
+	if next == nil {
+		ending := c.release.ending()
+		return &ending
+	}
+	phase := string(next.Phase)
+	return &phase
 }
 
 // paused returns the value of spec.paused after the request, nil where it is the user's.
@@ -115,6 +133,13 @@ func (c change) maxSurge(next *Release) json.RawMessage {
 		return c.wishes().MaxSurge
 	}
 	return nil
+}
+
+// native wants no state, and nothing that tells of the release before.
+func native() *Want {
+	want := stateless()
+	want.Labels[PhaseLabel] = nil
+	return want
 }
 
 func stateless() *Want {

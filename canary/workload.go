@@ -96,9 +96,10 @@ type Status struct {
 
 // Condition is a condition of a workload's status.
 type Condition struct {
-	Type   string `json:"type"`
-	Status string `json:"status"`
-	Reason string `json:"reason"`
+	Type    string `json:"type"`
+	Status  string `json:"status"`
+	Reason  string `json:"reason"`
+	Message string `json:"message"`
 }
 
 // DecodeWorkload decodes what decisions need from a raw object, case-sensitively as the API server

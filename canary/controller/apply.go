@@ -40,6 +40,8 @@ func (r *reconciler) write(ctx context.Context, s *snapshot, w canary.Write) (st
 		return "set the state of a release", r.patchState(ctx, s, &state)
 	case w.EndRelease:
 		return "ended a release", r.patchState(ctx, s, nil)
+	case w.SetCondition != nil, w.ClearConditions:
+		return "told of a release in the conditions", r.patchConditions(ctx, s, w.SetCondition)
 	case w.RecordStable != nil:
 		return "recorded the stable template", r.recordStable(ctx, s, w.RecordStable.UID)
 	case w.ForgetStable:

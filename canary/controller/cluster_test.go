@@ -13,13 +13,10 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/managedfields"
 	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"sluice.dev/sluice/canary"
@@ -31,13 +28,12 @@ var (
 )
 
 // cluster is an API server with sluice's admission and, in native_test.go and nativeset_test.go, the native
-// controllers. The scheme does not know Deployments, StatefulSets and ReplicaSets, so the store keeps them
-// as they were written, with fields that no library knows.
+// controllers.
 type cluster struct {
 	t         *testing.T
 	kind      schema.GroupVersionKind // of web
 	store     client.WithWatch        // what the user and the native controllers use
-	raw       client.WithWatch        // below it: for status
+	raw       *memory                 // below it: for status
 	now       time.Time
 	stored    int      // writes of anybody
 	digest    string   // of the config that templates refer to
@@ -66,13 +62,9 @@ func newCluster(t *testing.T, objects ...client.Object) *cluster {
 
 func newClusterOf(t *testing.T, kind schema.GroupVersionKind, objects ...client.Object) *cluster {
 	t.Helper()
-	scheme := runtime.NewScheme()
-	require.NoError(t, corev1.AddToScheme(scheme))
-	scheme.AddKnownTypes(appsv1.SchemeGroupVersion, &appsv1.ControllerRevision{}, &appsv1.ControllerRevisionList{})
-	metav1.AddToGroupVersion(scheme, appsv1.SchemeGroupVersion)
-	c := &cluster{t: t, kind: kind, now: start, raw: fake.NewClientBuilder().WithScheme(scheme).WithTypeConverters(managedfields.NewDeducedTypeConverter()).WithObjects(objects...).Build()}
+	c := &cluster{t: t, kind: kind, now: start, raw: newMemory(objects...)}
 	c.store = interceptor.NewClient(c.raw, interceptor.Funcs{
-		Create: c.create, Update: c.update, Patch: c.patch, Delete: c.delete,
+		Create: c.create, Update: c.update, Patch: c.patch, Delete: c.delete, SubResourcePatch: c.patchStatus,
 	})
 	c.restart()
 	return c
@@ -101,6 +93,9 @@ func (c *cluster) sluice() client.Client {
 		},
 		Patch: func(ctx context.Context, w client.WithWatch, obj client.Object, patch client.Patch, opts ...client.PatchOption) error {
 			return c.called("patch", obj.GetName(), true, func() error { return w.Patch(ctx, obj, patch, opts...) })
+		},
+		SubResourcePatch: func(ctx context.Context, w client.Client, sub string, obj client.Object, patch client.Patch, opts ...client.SubResourcePatchOption) error {
+			return c.called("patch", obj.GetName()+"/"+sub, true, func() error { return w.SubResource(sub).Patch(ctx, obj, patch, opts...) })
 		},
 		Delete: func(ctx context.Context, w client.WithWatch, obj client.Object, opts ...client.DeleteOption) error {
 			return c.called("delete", obj.GetName(), true, func() error { return w.Delete(ctx, obj, opts...) })
@@ -202,6 +197,25 @@ func (c *cluster) patch(ctx context.Context, w client.WithWatch, obj client.Obje
 	}
 	c.admit(stored, changed, canary.Review{Sluice: true, User: "system:serviceaccount:sluice-system:sluice", FieldManager: "sluice"})
 	return c.update(ctx, w, changed)
+}
+
+// patchStatus is a merge patch of web's status, which no webhook sees.
+func (c *cluster) patchStatus(ctx context.Context, w client.Client, sub string, obj client.Object, patch client.Patch, _ ...client.SubResourcePatchOption) error {
+	raw, err := patch.Data(obj)
+	require.NoError(c.t, err)
+	require.Equal(c.t, types.MergePatchType, patch.Type())
+	require.Equal(c.t, "status", sub)
+	stored := newObject(c.kind)
+	if err := w.Get(ctx, client.ObjectKeyFromObject(obj), stored); err != nil {
+		return err
+	}
+	changed := stored.DeepCopy()
+	mergePatch(c.t, changed, raw)
+	if changed.GetResourceVersion() != stored.GetResourceVersion() {
+		return apierrors.NewConflict(replicaSetResource, obj.GetName(), fmt.Errorf("the object has been modified"))
+	}
+	c.stored++
+	return c.raw.Status().Update(ctx, changed)
 }
 
 // delete honours the preconditions, which the fake client does not.

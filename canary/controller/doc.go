@@ -20,6 +20,8 @@
 //	write              request                                             guard
 //	SetRelease         merge patch of one annotation of the workload       resourceVersion
 //	EndRelease         the same, removed                                   resourceVersion
+//	SetCondition       merge patch of status.conditions, through /status   resourceVersion
+//	ClearConditions    the same                                            resourceVersion
 //	RecordStable       create ControllerRevision <workload>-<hash>         name
 //	CreateCanary       create ReplicaSet <workload>-<pod-template-hash>    name
 //	UpdateReplicaSet   PUT of the ReplicaSet as read, changed              resourceVersion

@@ -3,7 +3,6 @@ package controller
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"strconv"
 	"strings"
 
@@ -57,8 +56,12 @@ func (c *cluster) syncReplicaSet(rs *unstructured.Unstructured) {
 	})
 }
 
-// setStatus writes past admission and without a new generation.
+// setStatus writes past admission and without a new generation. Conditions stay, as with the native
+// controllers.
 func (c *cluster) setStatus(object *unstructured.Unstructured, status map[string]any) {
+	if conditions, ok, _ := unstructured.NestedSlice(object.Object, "status", "conditions"); ok {
+		status["conditions"] = conditions
+	}
 	if old, _ := json.Marshal(object.Object["status"]); string(old) == string(mustJSON(status)) {
 		return
 	}
@@ -236,9 +239,16 @@ func (c *cluster) syncStatus(w *workload, owned []*replicaSet, latest *replicaSe
 }
 
 func mergePatch(t require.TestingT, object *unstructured.Unstructured, patch []byte) {
+	require.NoError(t, mergeInto(object, patch), "patch %s", patch)
+}
+
+func mergeInto(object *unstructured.Unstructured, patch []byte) error {
 	raw, err := object.MarshalJSON()
-	require.NoError(t, err)
-	raw, err = jsonpatch.MergePatch(raw, patch)
-	require.NoError(t, err)
-	require.NoError(t, object.UnmarshalJSON(raw), fmt.Sprintf("patch %s", patch))
+	if err != nil {
+		return err
+	}
+	if raw, err = jsonpatch.MergePatch(raw, patch); err != nil {
+		return err
+	}
+	return object.UnmarshalJSON(raw)
 }

@@ -8,7 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// A release makes about 15 writes, and some for each step and each change of N. Whoever undoes what
+// A release makes about 20 writes, and some for each step and each change of N. Whoever undoes what
 // sluice writes gets 100 of them at most, then one every 10 seconds.
 const (
 	burst = 100

@@ -21,13 +21,17 @@ func TestStepsOfAPromotionOfAStatefulSet(t *testing.T) {
 	c.upgrade("web:2")
 	c.drive(canary.ApproveAnnotation, (*canary.Release).ApproveFullValue)
 	require.Equal(t, []string{
-		"patch web", // seen: since
-		"patch web", // the partition is open
-		"patch web", // and closed
-		"patch web", // Waiting
-		"patch web", // Promoting
-		"patch web", // seen
-		"patch web", // ended
+		"patch web",        // seen: since
+		"patch web",        // the partition is open
+		"patch web/status", // Reconciling
+		"patch web",        // and closed
+		"patch web",        // Waiting
+		"patch web/status", // no condition: a person is awaited
+		"patch web",        // Promoting
+		"patch web",        // seen
+		"patch web/status", // Reconciling
+		"patch web/status", // no condition
+		"patch web",        // ended
 	}, c.writes)
 	require.Regexp(t, `(?s)^Normal ReleaseHeld .*
 Normal ReleaseWaiting .*

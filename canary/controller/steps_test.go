@@ -32,14 +32,18 @@ func TestStepsOfAPromotion(t *testing.T) {
 		"patch web",     // seen: since
 		"create RECORD", // the stable template
 		"create CANARY",
-		"patch web",     // Waiting
-		"update CANARY", // its marks
-		"patch web",     // Promoting: maxSurge is pinned
-		"update CANARY", // adopted
-		"patch web",     // proved: unpaused
-		"update CANARY", // unmarked
+		"patch web/status", // Reconciling
+		"patch web",        // Waiting
+		"update CANARY",    // its marks
+		"patch web/status", // no condition: a person is awaited
+		"patch web",        // Promoting: maxSurge is pinned
+		"patch web/status", // Reconciling
+		"update CANARY",    // adopted
+		"patch web",        // proved: unpaused
+		"update CANARY",    // unmarked
 		"delete RECORD",
-		"patch web", // ended
+		"patch web/status", // no condition
+		"patch web",        // ended
 	}, writes)
 	require.Regexp(t, `(?s)^Normal ReleaseHeld .*
 Normal ReleaseWaiting .*
