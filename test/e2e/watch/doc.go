@@ -9,7 +9,7 @@
 //   - A Service whose pods were all available keeps at least one ready endpoint (Rule "endpoints").
 //   - Once a release is over, spec.paused, maxSurge and the partition are what the user wants (Rule
 //     "restored"): what was stored while sluice set none, or what the test says it stated meanwhile.
-//   - No manager of sluice's owns a field outside metadata (Rule "ownership").
+//   - No manager of sluice's owns a field outside metadata and its own conditions (Rule "ownership").
 //
 // All these resources live in one etcd, so that their resourceVersions are one order; a test in the same
 // process as several watches could not order what it receives otherwise.

@@ -251,6 +251,17 @@ func TestJudge(t *testing.T) {
 		"sluice owns its annotation": {
 			story: stable().deployment("v1", 2, false, sluiceOwns(`{"f:metadata":{"f:annotations":{}}}`)),
 		},
+		"sluice owns its conditions": {
+			story: stable().deployment("v1", 2, false, sluiceOwns(`{"f:status":{"f:conditions":{".":{},"k:{\"type\":\"Stalled\"}":{".":{}}}}}`)),
+		},
+		"sluice owns another's condition": {
+			story: stable().deployment("v1", 2, false, sluiceOwns(`{"f:status":{"f:conditions":{"k:{\"type\":\"Available\"}":{}}}}`)),
+			want:  []string{"ownership"},
+		},
+		"sluice owns another field of the status": {
+			story: stable().deployment("v1", 2, false, sluiceOwns(`{"f:status":{"f:conditions":{},"f:replicas":{}}}`)),
+			want:  []string{"ownership"},
+		},
 		"sluice owns a field of the spec": {
 			story: stable().deployment("v1", 2, false, sluiceOwns(`{"f:metadata":{},"f:spec":{"f:paused":{}}}`)),
 			want:  []string{"ownership"},

@@ -25,7 +25,10 @@ func templateKey(t corev1.PodTemplateSpec) string {
 	return hex.EncodeToString(sum[:4])
 }
 
-// foreignFields lists what managers of sluice's own outside metadata.
+// conditionKeys are the conditions that sluice sets, as managedFields names them.
+var conditionKeys = map[string]bool{`k:{"type":"Reconciling"}`: true, `k:{"type":"Stalled"}`: true}
+
+// foreignFields lists what managers of sluice's own outside metadata and its own conditions.
 func foreignFields(entries []metav1.ManagedFieldsEntry) []string {
 	var found []string
 	for _, e := range entries {
@@ -38,12 +41,26 @@ func foreignFields(entries []metav1.ManagedFieldsEntry) []string {
 			continue
 		}
 		for field, below := range fields {
-			if field != "f:metadata" {
+			if field != "f:metadata" && !(field == "f:status" && ownConditions(below)) {
 				found = append(found, fmt.Sprintf("manager %s owns %s%s", e.Manager, field, below))
 			}
 		}
 	}
 	return found
+}
+
+// ownConditions tells whether these fields of a status are conditions that sluice sets, and nothing else.
+func ownConditions(status json.RawMessage) bool {
+	var fields map[string]map[string]json.RawMessage
+	if json.Unmarshal(status, &fields) != nil || len(fields) != 1 {
+		return false
+	}
+	for key := range fields["f:conditions"] {
+		if key != "." && !conditionKeys[key] {
+			return false
+		}
+	}
+	return fields["f:conditions"] != nil
 }
 
 // revisionKey names the template in a ControllerRevision of a StatefulSet, empty where it has none: sluice
