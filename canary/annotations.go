@@ -18,6 +18,9 @@ const (
 	DeadlineAnnotation = "sluice.dev/progress-deadline"
 	ApprovalAnnotation = "sluice.dev/approval"
 	ConfigAnnotation   = "sluice.dev/config"
+	// ConfigExtraAnnotation lists objects that count as config although no template refers to them; on
+	// the workload only.
+	ConfigExtraAnnotation = "sluice.dev/config-extra"
 	// OverridesAnnotation is read on the Namespace only.
 	OverridesAnnotation = "sluice.dev/overrides"
 )
@@ -50,7 +53,8 @@ const (
 	ReleaseLabel = "sluice.dev/release"
 	// PhaseLabel is the release's phase. On the workload itself admission sets it in the write that
 	// changes the phase, so that whoever waits for it never reads an earlier release's: a Phase, then
-	// "Promoted" or "Reverted" until the next new version.
+	// "Promoted" or "Reverted" until the next new version. Without a release it is a label like others,
+	// which whoever may edit the workload may change.
 	PhaseLabel  = "sluice.dev/phase"
 	StepLabel   = "sluice.dev/step"
 	WeightLabel = "sluice.dev/weight"

@@ -3,6 +3,7 @@ package canary
 import (
 	"cmp"
 	"fmt"
+	"slices"
 )
 
 // Types of the conditions that sluice sets in the status of a workload with a release, for kstatus and
@@ -15,8 +16,13 @@ const (
 	ConditionStalled = "Stalled"
 )
 
-// IsOurs tells whether sluice sets a condition of this type.
+// IsOurs tells whether sluice set the condition: its reason is the phase of a release.
 func (c Condition) IsOurs() bool {
+	return c.OfOurType() && Phase(c.Reason).known()
+}
+
+// OfOurType tells whether sluice may set a condition of this type. Others may, too.
+func (c Condition) OfOurType() bool {
 	return c.Type == ConditionReconciling || c.Type == ConditionStalled
 }
 
@@ -43,17 +49,33 @@ func (r *Release) is(kind, because string) *Condition {
 	}
 }
 
-// tell brings the workload's conditions in line with the state of its release.
+// misleads: the workload is still said to be stalled, by a release before or before it was tried again.
+// Whoever deploys a fix would be told of the failure of what it fixes.
+func misleads(o Observed) bool {
+	stalled := func(c Condition) bool { return c.Type == ConditionStalled && c.IsOurs() }
+	return o.Release.Phase != Aborted && o.Release.Phase.known() && slices.ContainsFunc(o.Workload.Conditions, stalled)
+}
+
+// isTold: the workload has a condition of sluice's.
+func (o Observed) isTold() bool { return slices.ContainsFunc(o.Workload.Conditions, Condition.IsOurs) }
+
+// tell brings the workload's conditions in line with the state of its release. One of the same type that
+// somebody else set stays.
 func tell(o Observed) *Write {
-	want, have := o.Release.condition(), o.Workload.Conditions
+	want := o.Release.condition()
+	taken := func(c Condition) bool { return want != nil && c.Type == want.Type && !c.IsOurs() }
+	if slices.ContainsFunc(o.Workload.Conditions, taken) {
+		want = nil
+	}
+	own := slices.DeleteFunc(slices.Clone(o.Workload.Conditions), func(c Condition) bool { return !c.IsOurs() })
 	switch {
 	case !o.Release.Phase.known():
 		return nil
-	case want == nil && len(have) == 0:
+	case want == nil && len(own) == 0:
 		return nil
 	case want == nil:
 		return &Write{ClearConditions: true}
-	case len(have) == 1 && have[0] == *want:
+	case len(own) == 1 && own[0] == *want:
 		return nil
 	}
 	return &Write{SetCondition: want}

@@ -74,7 +74,7 @@ func TestWhatMachinesReadThroughARelease(t *testing.T) {
 		},
 		"aborted, then tried again": {
 			actions: []string{"v2", "abort", "retry"},
-			want:    []string{"", "Progressing", "Waiting", "Aborted", "Aborted Stalled", "Progressing Stalled", "Waiting Stalled", "Waiting"},
+			want:    []string{"", "Progressing", "Waiting", "Aborted", "Aborted Stalled", "Progressing Stalled", "Progressing", "Waiting"},
 		},
 		"the old version": {
 			actions: []string{"v2", "v1"},
@@ -103,6 +103,31 @@ func TestWhatMachinesReadThroughARelease(t *testing.T) {
 				tells(t, s.workload(), s.release(), s.conditions)
 			}
 			require.Equal(t, tc.want, seen)
+		})
+	}
+}
+
+func TestThePhaseThatAReleaseEndedWith(t *testing.T) {
+	over := web("v1").labelled(PhaseLabel, "Promoted")
+	for name, tc := range map[string]struct {
+		request request
+		want    any
+	}{
+		"stays with the next write that changes no version": {request{stored: over, sent: over.with("spec.replicas", 7)}, "Promoted"},
+		"stays where a file does not have it":               {request{stored: over, sent: web("v1").with("spec.strategy.type", "Recreate")}, "Promoted"},
+		"cannot be forged where admission is asked":         {request{stored: over, sent: over.labelled(PhaseLabel, "Aborted")}, "Promoted"},
+		"goes with a version that is not held":              {request{stored: over.with("spec.replicas", 0), sent: over.with("spec.replicas", 0).image("v2")}, nil},
+		"goes when the workload opts out":                   {request{stored: over, sent: over.labelled(EnabledLabel, "false"), world: may(VerbBypass)}, nil},
+		"gives way to the next release":                     {request{stored: over, sent: over.image("v2")}, "Progressing"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, stored := tc.request.decide(t)
+			got, ok := stored.workload(t).Metadata.Labels[PhaseLabel]
+			if tc.want == nil {
+				require.False(t, ok, got)
+				return
+			}
+			require.Equal(t, tc.want, got)
 		})
 	}
 }

@@ -33,8 +33,11 @@ func Ask(r Review) (Needs, error) {
 		return Needs{Digest: c.settles()}, nil
 	}
 	needs := Needs{Verbs: bypassVerbs(r.Old, r.New)}
+	if c.withdraws() {
+		needs.Namespace, needs.Verbs = true, []string{VerbBypass}
+	}
 	if c.sameTemplate {
-		needs.Namespace = c.retries()
+		needs.Namespace = needs.Namespace || c.retries()
 		needs.Verbs = append(needs.Verbs, c.driveVerbs()...)
 		return needs, nil
 	}
@@ -152,9 +155,16 @@ func bypassVerbs(old, new *Workload) []string {
 	return nil
 }
 
+// withdraws: the workload's own word for canaries goes, so that the Namespace's counts.
+func (c change) withdraws() bool {
+	_, says := c.New.Metadata.Annotations[CanaryAnnotation]
+	return c.Old.Metadata.Annotations[CanaryAnnotation] == enabled && !says
+}
+
 // guard returns why the update is refused whatever it does to the template, empty where it is not.
 func (c change) guard(w World) (Reason, string) {
-	if len(bypassVerbs(c.Old, c.New)) > 0 && !w.Allowed[VerbBypass] {
+	disables := len(bypassVerbs(c.Old, c.New)) > 0 || (c.withdraws() && w.NamespaceAnnotations[CanaryAnnotation] == disabled)
+	if disables && !w.Allowed[VerbBypass] {
 		return NotPermitted, c.notPermitted(VerbBypass, "opt out or disable the canaries")
 	}
 	if policyChanged(c.Old, c.New) {
@@ -229,7 +239,7 @@ func decideCreate(r Review, w World) Decision {
 
 // undo gives back the fields that a release had set when its object was copied.
 func undo(want *Want, carried *Release, w *Workload) {
-	if carried.Holds() && w.Spec.Paused {
+	if (carried.Holds() && w.Spec.Paused) || carried.Held.Paused { // after the hold, their own is still to come back
 		want.Paused = &carried.Held.Paused
 	}
 	if p := w.Spec.UpdateStrategy.Partition(); carried.Holds() && p != 0 && p == carried.partition() {

@@ -275,6 +275,12 @@ func TestAdmissionOfAnUpdate(t *testing.T) {
 			},
 			wantVerdict: Hold, wantPaused: true, wantPhase: Progressing, wantStep: 1,
 		},
+		"a template label alone is held": {
+			request: func(*testing.T) request {
+				return request{stored: web("v1"), sent: web("v1").with("spec.template.metadata.labels.team", "shop")}
+			},
+			wantVerdict: Hold, wantPaused: true, wantPhase: Progressing, wantStep: 1,
+		},
 		"a pod field that no library knows is held": {
 			request: func(*testing.T) request {
 				return request{stored: web("v1"), sent: web("v1").with("spec.template.spec.fieldOfTomorrow", object{"a": 1})}
@@ -373,11 +379,42 @@ func TestAdmissionOfAnUpdate(t *testing.T) {
 			},
 			wantVerdict: Denied, wantSays: `needs the verb "bypass"`,
 		},
+		"taking back the word for canaries needs bypass where the Namespace disables them": {
+			request: func(*testing.T) request {
+				world := World{NamespaceAnnotations: map[string]string{CanaryAnnotation: "disabled"}}
+				return request{stored: web("v1").annotated(CanaryAnnotation, "enabled"), sent: web("v1"), world: world}
+			},
+			wantVerdict: Denied, wantSays: `needs the verb "bypass"`,
+		},
+		"taking it back needs nothing where the Namespace has them": {
+			request: func(*testing.T) request {
+				return request{stored: web("v1").annotated(CanaryAnnotation, "enabled"), sent: web("v1")}
+			},
+			wantVerdict: Unchanged,
+		},
 		"opting out needs bypass": {
 			request: func(*testing.T) request {
 				return request{stored: web("v1"), sent: web("v1").labelled(EnabledLabel, "false")}
 			},
 			wantVerdict: Denied, wantSays: `needs the verb "bypass"`,
+		},
+		"opting out with a new template needs bypass": {
+			request: func(*testing.T) request {
+				return request{stored: web("v1"), sent: web("v2").labelled(EnabledLabel, "false")}
+			},
+			wantVerdict: Denied, wantSays: `needs the verb "bypass"`,
+		},
+		"opting out with a new template governs the next one only": {
+			request: func(*testing.T) request {
+				return request{stored: web("v1"), sent: web("v2").labelled(EnabledLabel, "false"), world: may(VerbBypass)}
+			},
+			wantVerdict: Hold, wantPaused: true, wantPhase: Progressing, wantStep: 1,
+		},
+		"a new template with no replicas is held by the old object": {
+			request: func(*testing.T) request {
+				return request{stored: web("v1"), sent: web("v2").with("spec.replicas", 0)}
+			},
+			wantVerdict: Hold, wantPaused: true, wantPhase: Progressing, wantStep: 1,
 		},
 		"malformed steps are refused with key, value and grammar": {
 			request: func(*testing.T) request {
@@ -454,6 +491,25 @@ func TestAdmissionOfAnUpdate(t *testing.T) {
 			},
 			wantVerdict: Superseded, wantPaused: true, wantPhase: Progressing, wantStep: 1,
 		},
+		"an approval together with a new template supersedes and approves nothing": {
+			request: func(t *testing.T) request {
+				return request{stored: waitingObject(t), sent: waitingObject(t).annotated(ApproveAnnotation, "5/full").image("v3"), world: may(VerbPromote)}
+			},
+			wantVerdict: Superseded, wantPaused: true, wantPhase: Progressing, wantStep: 1,
+		},
+		"rollout resume while the canary is adopted approves nothing more": {
+			request: func(t *testing.T) request {
+				return request{stored: adoptingObject(t), sent: adoptingObject(t).with("spec.paused", false), manager: "kubectl-rollout", world: may(VerbPromote)}
+			},
+			wantVerdict: Carried, wantPaused: true, wantPhase: Promoting, wantStep: 1, wantSays: "is being promoted already",
+		},
+		"rollout resume while it is reverted is refused": {
+			request: func(t *testing.T) request {
+				o := held(t).image("v1").changed(t, func(r *Release) { r.Phase = Reverting })
+				return request{stored: o, sent: o.with("spec.paused", false), manager: "kubectl-rollout", world: may(VerbPromote)}
+			},
+			wantVerdict: Denied, wantSays: "nothing to approve",
+		},
 		"the approve annotation approves the step that it names": {
 			request: func(t *testing.T) request {
 				return request{stored: waitingObject(t), sent: waitingObject(t).annotated(ApproveAnnotation, "5/1"), world: may(VerbPromote)}
@@ -511,6 +567,37 @@ func TestAdmissionOfAnUpdate(t *testing.T) {
 			},
 			wantVerdict: Carried, wantPaused: true, wantPhase: Aborted, wantStep: 1, wantSays: "still held and aborted",
 		},
+		"an abort of what is aborted does nothing": {
+			request: func(t *testing.T) request {
+				return request{stored: abortedObject(t), sent: abortedObject(t).annotated(AbortAnnotation, "5"), world: may(VerbAbort)}
+			},
+			wantVerdict: Carried, wantPaused: true, wantPhase: Aborted, wantStep: 1, wantSays: "sluice.dev/abort=5 does nothing",
+		},
+		"an abort of another release does nothing": {
+			request: func(t *testing.T) request {
+				return request{stored: waitingObject(t), sent: waitingObject(t).annotated(AbortAnnotation, "4"), world: may(VerbAbort)}
+			},
+			wantVerdict: Carried, wantPaused: true, wantPhase: Waiting, wantStep: 1, wantSays: "sluice.dev/abort=4 does nothing",
+		},
+		"a retry of what is not aborted does nothing": {
+			request: func(t *testing.T) request {
+				return request{stored: waitingObject(t), sent: waitingObject(t).annotated(RetryAnnotation, "5"), world: may(VerbPromote)}
+			},
+			wantVerdict: Carried, wantPaused: true, wantPhase: Waiting, wantStep: 1, wantSays: "sluice.dev/retry=5 does nothing",
+		},
+		"a retry by somebody not permitted is refused": {
+			request: func(t *testing.T) request {
+				return request{stored: abortedObject(t), sent: abortedObject(t).annotated(RetryAnnotation, "5")}
+			},
+			wantVerdict: Denied, wantSays: `the verb "promote" on deployments.apps`,
+		},
+		"retry at a later step starts at step one": {
+			request: func(t *testing.T) request {
+				o := abortedObject(t).changed(t, func(r *Release) { r.Step, r.Approvals = 2, []Approval{{Step: 1, By: "alice"}} })
+				return request{stored: o, sent: o.annotated(RetryAnnotation, "5"), world: may(VerbPromote)}
+			},
+			wantVerdict: Retried, wantPaused: true, wantPhase: Progressing, wantStep: 1,
+		},
 		"retry starts at step one": {
 			request: func(t *testing.T) request {
 				return request{stored: abortedObject(t), sent: abortedObject(t).annotated(RetryAnnotation, "5"), world: may(VerbPromote)}
@@ -559,6 +646,12 @@ func TestAdmissionOfAnUpdate(t *testing.T) {
 				return request{stored: held(t), sent: held(t).with("spec.strategy", object{"type": "Recreate"})}
 			},
 			wantVerdict: Denied, wantSays: "strategy",
+		},
+		"N to 0 together with the stable template is refused": {
+			request: func(t *testing.T) request {
+				return request{stored: held(t), sent: held(t).image("v1").with("spec.replicas", 0)}
+			},
+			wantVerdict: Denied, wantSays: "cannot be scaled to 0",
 		},
 		"N to 0 during a release is refused with the way out": {
 			request:     func(t *testing.T) request { return request{stored: held(t), sent: held(t).with("spec.replicas", 0)} },
@@ -665,6 +758,13 @@ func TestTheUsersOwnFieldsComeBack(t *testing.T) {
 			_, stored := request{stored: live, sent: o}.decide(t)
 			require.False(t, end(t, stored).Spec.Paused)
 		}
+	})
+	t.Run("a pause before the release outlives its revert", func(t *testing.T) {
+		paused := web("v1").with("spec.paused", true)
+		_, o := request{stored: paused, sent: paused.image("v2")}.decide(t)
+		d, stored := request{stored: o, sent: o.image("v1")}.decide(t)
+		require.Equal(t, Reverted, d.Verdict)
+		require.True(t, end(t, stored).Spec.Paused)
 	})
 	t.Run("a pause before the release ends with the user's resume, and step one starts", func(t *testing.T) {
 		paused := web("v1").with("spec.paused", true)

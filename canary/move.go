@@ -38,6 +38,9 @@ type Write struct {
 	ForgetStable bool
 }
 
+// Tells: the write changes conditions and nothing that the release depends on.
+func (w *Write) Tells() bool { return w.SetCondition != nil || w.ClearConditions }
+
 // CanarySpec is the canary ReplicaSet to create; template and selector are the Deployment's.
 type CanarySpec struct {
 	Hash            string // pod-template-hash, and the end of the name

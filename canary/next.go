@@ -16,13 +16,19 @@ const AdoptionTimeout = time.Minute
 
 // Next returns the next move of a release: at most one write, decided from what was observed alone, so
 // that it is the same after a crash. What the workload's conditions tell follows the state when there is
-// nothing else to write, and goes before the state does.
+// nothing else to write, and goes before the state does; that a release is stalled goes at once.
 func Next(o Observed, now time.Time) Move {
+	if o.Mute {
+		return forward(o, now)
+	}
+	if misleads(o) {
+		return Move{Write: &Write{ClearConditions: true}}
+	}
 	move := forward(o, now)
 	switch {
 	case move.Write == nil:
 		move.Write = tell(o)
-	case move.Write.EndRelease && len(o.Workload.Conditions) > 0:
+	case move.Write.EndRelease && o.isTold():
 		return Move{Write: &Write{ClearConditions: true}}
 	}
 	return move

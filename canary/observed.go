@@ -20,6 +20,8 @@ type Observed struct {
 	// PodsFail: it is more than that a pod is still starting.
 	PodTrouble string
 	PodsFail   bool
+	// Mute: conditions could not be written just now, and are left alone.
+	Mute bool
 	// Blocked says why the canary ReplicaSet could not be created just now, empty where it was not tried.
 	Blocked string
 }
@@ -33,7 +35,7 @@ type WorkloadState struct {
 	MinReadySeconds    int32
 	TemplateHash       string // HashTemplate
 	TemplateDigest     string
-	Conditions         []Condition // sluice's own
+	Conditions         []Condition // of the types that sluice sets, also those that others set
 
 	// Of a Deployment.
 	Paused            bool

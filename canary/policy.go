@@ -6,6 +6,8 @@ import (
 	"math"
 	"strings"
 	"time"
+
+	"sluice.dev/sluice/hashing"
 )
 
 const (
@@ -32,6 +34,8 @@ type Policy struct {
 	FourEyes bool     `json:"fourEyes,omitempty"`
 	// IgnoreConfig: no digest is kept in the template.
 	IgnoreConfig bool `json:"ignoreConfig,omitempty"`
+	// ConfigExtra is the value of ConfigExtraAnnotation, valid.
+	ConfigExtra string `json:"configExtra,omitempty"`
 }
 
 // Settings is a workload's whole policy: what governs its releases and whether it has any.
@@ -94,7 +98,7 @@ func settings(namespace map[string]string, w *Workload) (Settings, error) {
 		return Settings{}, err
 	}
 	s := Settings{
-		Policy:     Policy{Steps: defaultSteps, Deadline: defaultDeadlineOf(w), FourEyes: value(ApprovalAnnotation) == fourEyes, IgnoreConfig: value(ConfigAnnotation) == configNo},
+		Policy:     Policy{Steps: defaultSteps, Deadline: defaultDeadlineOf(w), FourEyes: value(ApprovalAnnotation) == fourEyes, IgnoreConfig: value(ConfigAnnotation) == configNo, ConfigExtra: own[ConfigExtraAnnotation]},
 		Disabled:   value(CanaryAnnotation) == disabled,
 		Overridden: overridden,
 	}
@@ -136,7 +140,7 @@ func defaultDeadlineOf(w *Workload) Duration {
 	return Duration(defaultDeadline)
 }
 
-var policyKeys = []string{CanaryAnnotation, StepsAnnotation, DeadlineAnnotation, ApprovalAnnotation, ConfigAnnotation}
+var policyKeys = []string{CanaryAnnotation, StepsAnnotation, DeadlineAnnotation, ApprovalAnnotation, ConfigAnnotation, ConfigExtraAnnotation}
 
 // Validate checks the policy annotations of a workload or a Namespace and lists every fault, each with
 // key, value and grammar.
@@ -170,6 +174,9 @@ func validateValue(key, value string) error {
 		return oneOf(value, anyone, fourEyes)
 	case ConfigAnnotation:
 		return oneOf(value, configHash, configNo)
+	case ConfigExtraAnnotation:
+		_, err := hashing.ParseExtra(value)
+		return err
 	default: // OverridesAnnotation
 		return oneOf(value, allowed, denied)
 	}

@@ -71,7 +71,7 @@ func (c change) with(verdict Verdict, next *Release) Decision {
 func (c change) phaseLabel(next *Release) *string {
 	if next == nil && c.release == nil {
 		before, ok := c.Old.Metadata.Labels[PhaseLabel]
-		if !ok {
+		if !ok || c.New.Metadata.Labels[EnabledLabel] == "false" { // nobody will keep it up to date
 			return nil
 		}
 		return &before

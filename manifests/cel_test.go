@@ -1,6 +1,7 @@
 package manifests_test
 
 import (
+	"context"
 	"slices"
 	"testing"
 
@@ -14,6 +15,7 @@ import (
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/admission/plugin/cel"
 	celconfig "k8s.io/apiserver/pkg/apis/cel"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/apiserver/pkg/cel/environment"
 )
 
@@ -22,6 +24,9 @@ type write struct {
 	resource    string
 	subresource string
 	old, new    runtime.Object
+	// manager is the field manager, and bypasses whether the user has the verb bypass on the object.
+	manager  string
+	bypasses bool
 }
 
 func (w write) attributes() *admission.VersionedAttributes {
@@ -33,7 +38,7 @@ func (w write) attributes() *admission.VersionedAttributes {
 	resource := schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: w.resource}
 	versioned := &admission.VersionedAttributes{
 		Attributes: admission.NewAttributesRecord(w.new, w.old, kind, "shop", "web", resource, w.subresource,
-			operation, nil, false, nil),
+			operation, &metav1.UpdateOptions{FieldManager: w.manager}, false, w),
 		VersionedKind: kind,
 	}
 	versioned.VersionedObject.Set(w.new)
@@ -41,6 +46,22 @@ func (w write) attributes() *admission.VersionedAttributes {
 		versioned.VersionedOldObject.Set(w.old)
 	}
 	return versioned
+}
+
+// The methods of user.Info: the authorizer is asked about the write itself.
+func (w write) GetName() string               { return "somebody" }
+func (w write) GetUID() string                { return "" }
+func (w write) GetGroups() []string           { return nil }
+func (w write) GetExtra() map[string][]string { return nil }
+
+// Authorize permits the verb bypass on the object that is written, and nothing else.
+func (w write) Authorize(_ context.Context, a authorizer.Attributes) (authorizer.Decision, string, error) {
+	same := a.GetVerb() == "bypass" && a.GetAPIGroup() == "apps" && a.GetResource() == w.resource &&
+		a.GetNamespace() == "shop" && a.GetName() == "web" && a.GetUser().GetName() == "somebody"
+	if same && w.bypasses {
+		return authorizer.DecisionAllow, "", nil
+	}
+	return authorizer.DecisionNoOpinion, "", nil
 }
 
 // expression is one CEL expression of a policy, named where it is a variable.
@@ -92,7 +113,7 @@ func evaluate(t *testing.T, program cel.ConditionEvaluator, w write) ([]any, int
 	request := cel.CreateAdmissionRequest(attributes.Attributes,
 		metav1.GroupVersionResource(attributes.GetResource()), metav1.GroupVersionKind(attributes.VersionedKind))
 	const budget = celconfig.RuntimeCELCostBudgetMatchConditions
-	results, left, err := program.ForInput(t.Context(), attributes, request, cel.OptionalVariableBindings{}, nil, budget)
+	results, left, err := program.ForInput(t.Context(), attributes, request, cel.OptionalVariableBindings{Authorizer: w}, nil, budget)
 	require.NoError(t, err)
 	var values []any
 	for _, result := range results {

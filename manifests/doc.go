@@ -21,8 +21,13 @@
 //	template, strategy or paused differs                    workloads.sluice.dev  refused
 //	a label or annotation under sluice.dev/ differs         workloads.sluice.dev  refused
 //	anything else, no release                               none
-//	anything, while a release exists, in any namespace      releases.sluice.dev   refused
+//	the end of a release by `kubectl sluice eject`          none
+//	anything else, while a release exists, in any namespace releases.sluice.dev   refused
 //	a Deployment's /scale to zero, namespace opted in       scale.sluice.dev      passes
+//
+// What eject ends passes by its field manager, for whoever has the verb bypass on
+// the object, and only where label and state of the release are gone afterwards.
+// The API server asks its authorizer last, and so for such a write alone.
 //
 // The conditions are CEL and run in the API server, where comparing two
 // templates is cheap, also at the largest size that is stored: CEL charges a

@@ -82,6 +82,11 @@ func TestSluicesKeysCannotChangeThroughStatus(t *testing.T) {
 			new:  web(),
 			want: []any{"sluice.dev/release-active is sluice's own: leave it as it is in the status you send"},
 		},
+		"the phase that machines wait for is forged": {
+			old:  labelled("sluice.dev/phase", "Aborted"),
+			new:  labelled("sluice.dev/phase", "Promoted"),
+			want: []any{"sluice.dev/phase is sluice's own: leave it as it is in the status you send"},
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

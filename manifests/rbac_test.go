@@ -85,26 +85,32 @@ func TestPermissionsOfPeopleAreAggregatedToTheBuiltInRoles(t *testing.T) {
 	tests := map[string]struct {
 		role      string
 		wantLabel string
-		wantVerbs []string
+		wantRules map[string][]string // verbs by resources
 	}{
 		"whoever edits workloads may promote and abort": {
 			role:      "sluice-promoter",
 			wantLabel: "rbac.authorization.k8s.io/aggregate-to-edit",
-			wantVerbs: []string{"promote", "abort"},
+			wantRules: map[string][]string{"deployments statefulsets": {"promote", "abort"}},
 		},
-		"only who administers a namespace may bypass and force": {
+		"only who administers a namespace may bypass and force, and take a condition of sluice's off": {
 			role:      "sluice-bypasser",
 			wantLabel: "rbac.authorization.k8s.io/aggregate-to-admin",
-			wantVerbs: []string{"bypass", "force-conflicts"},
+			wantRules: map[string][]string{
+				"deployments statefulsets daemonsets":    {"bypass", "force-conflicts"},
+				"deployments/status statefulsets/status": {"update"},
+			},
 		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			role := typed(t, &rbacv1.ClusterRole{}, test.role)
 			require.Equal(t, map[string]string{"app.kubernetes.io/name": manifests.Name, test.wantLabel: "true"}, role.Labels)
-			require.Len(t, role.Rules, 1)
-			require.Equal(t, test.wantVerbs, role.Rules[0].Verbs)
-			require.Equal(t, []string{"apps"}, role.Rules[0].APIGroups)
+			got := map[string][]string{}
+			for _, rule := range role.Rules {
+				require.Equal(t, []string{"apps"}, rule.APIGroups)
+				got[strings.Join(rule.Resources, " ")] = rule.Verbs
+			}
+			require.Equal(t, test.wantRules, got)
 		})
 	}
 }

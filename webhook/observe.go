@@ -80,7 +80,7 @@ func (o observer) config(ctx context.Context, req *request, review canary.Review
 	case seen.world.OptedOut:
 		seen.world.Digest, err = canary.TemplateDigest(review.New.Spec.Template)
 	default:
-		seen.world.Digest, seen.warnings, err = o.digest(ctx, req.Namespace, review)
+		seen.world.Digest, seen.warnings, err = o.digest(ctx, req.Namespace, namespace.Annotations, review)
 	}
 	return err
 }
@@ -93,10 +93,10 @@ func (o observer) namespace(ctx context.Context, name string) (*metav1.PartialOb
 	return namespace, nil
 }
 
-// digest returns the digest of what the new template refers to. Where something is missing that pods
-// wait for there is none, and a warning for each.
-func (o observer) digest(ctx context.Context, namespace string, review canary.Review) (string, []string, error) {
-	refs, err := hashing.References(review.New.Spec.Template)
+// digest returns the digest of the config of the new template. Where something is missing that pods
+// wait for there is none, and a warning for each. Defaults are the Namespace's annotations.
+func (o observer) digest(ctx context.Context, namespace string, defaults map[string]string, review canary.Review) (string, []string, error) {
+	refs, err := canary.Config(review, defaults)
 	if err != nil || len(refs) == 0 {
 		return "", nil, err
 	}

@@ -230,7 +230,7 @@ func TestADigestOfAnUnknownKeyStaysUntilTheTemplateChanges(t *testing.T) {
 	o := observer{reader: s.deps.Reader, keyring: s.deps.Keyring}
 	before, err := canary.DecodeWorkload(old)
 	require.NoError(t, err)
-	same, _, err := o.digest(t.Context(), "shop", canary.Review{Old: before, New: before})
+	same, _, err := o.digest(t.Context(), "shop", nil, canary.Review{Old: before, New: before})
 	require.NoError(t, err)
 	require.Equal(t, lost, same)
 
@@ -340,7 +340,7 @@ func TestIndependentReadsRunAtTheSameTime(t *testing.T) {
 		o := observer{reader: s.deps.Reader, permissions: newPermissions(s.deps.Creator), keyring: s.deps.Keyring}
 		w, err := canary.DecodeWorkload(contractReview(t, "create-with-config").Request.Object.Raw)
 		require.NoError(t, err)
-		seen, err := o.observe(t.Context(), &request{Namespace: "shop"}, canary.Review{New: w},
+		seen, err := o.observe(t.Context(), &request{Namespace: "shop"}, canary.Review{Operation: canary.Create, New: w},
 			canary.Needs{Namespace: true, Digest: true, Verbs: []string{canary.VerbPromote, canary.VerbBypass}})
 		require.NoError(t, err)
 		require.NotEmpty(t, seen.world.Digest)

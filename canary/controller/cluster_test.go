@@ -35,13 +35,18 @@ type cluster struct {
 	store     client.WithWatch        // what the user and the native controllers use
 	raw       *memory                 // below it: for status
 	now       time.Time
-	stored    int      // writes of anybody
-	digest    string   // of the config that templates refer to
-	calls     int      // of sluice
-	writes    []string // of sluice that were applied
-	patches   []string // of web, as sent
-	rested    int      // stored when the native controllers had nothing left to do
-	crashed   bool     // sluice starts again before it goes on
+	stored    int           // writes of anybody
+	digest    string        // of the config that templates refer to
+	calls     int           // of sluice
+	writes    []string      // of sluice that were applied
+	patches   []string      // of web, as sent
+	rested    int           // stored when the native controllers had nothing left to do
+	woken     bool          // sluice looks once more
+	crashed   bool          // sluice starts again before it goes on
+	stale     client.Reader // what sluice reads instead of the store; nil: the store
+	informer  *informer     // what wakes sluice; nil: it never sleeps
+	passes    int
+	pass      func() (after func()) // called before each pass of sluice
 	fault     func(c call) error
 	recorder  *events.FakeRecorder
 	reconcile *reconciler
@@ -51,6 +56,7 @@ type cluster struct {
 type call struct {
 	number  int
 	verb    string
+	what    string
 	write   bool
 	applied bool
 }
@@ -80,10 +86,10 @@ func (c *cluster) restart() {
 func (c *cluster) sluice() client.Client {
 	return interceptor.NewClient(c.store, interceptor.Funcs{
 		Get: func(ctx context.Context, w client.WithWatch, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
-			return c.called("get", obj.GetObjectKind().GroupVersionKind().Kind, false, func() error { return w.Get(ctx, key, obj, opts...) })
+			return c.called("get", obj.GetObjectKind().GroupVersionKind().Kind, false, func() error { return c.reader(w).Get(ctx, key, obj, opts...) })
 		},
 		List: func(ctx context.Context, w client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
-			return c.called("list", fmt.Sprintf("%T", list), false, func() error { return listMetadata(ctx, w, list, opts...) })
+			return c.called("list", fmt.Sprintf("%T", list), false, func() error { return listMetadata(ctx, c.reader(w), list, opts...) })
 		},
 		Create: func(ctx context.Context, w client.WithWatch, obj client.Object, opts ...client.CreateOption) error {
 			return c.called("create", obj.GetName(), true, func() error { return w.Create(ctx, obj, opts...) })
@@ -95,7 +101,7 @@ func (c *cluster) sluice() client.Client {
 			return c.called("patch", obj.GetName(), true, func() error { return w.Patch(ctx, obj, patch, opts...) })
 		},
 		SubResourcePatch: func(ctx context.Context, w client.Client, sub string, obj client.Object, patch client.Patch, opts ...client.SubResourcePatchOption) error {
-			return c.called("patch", obj.GetName()+"/"+sub, true, func() error { return w.SubResource(sub).Patch(ctx, obj, patch, opts...) })
+			return c.called("patch "+sub, obj.GetName(), true, func() error { return w.SubResource(sub).Patch(ctx, obj, patch, opts...) })
 		},
 		Delete: func(ctx context.Context, w client.WithWatch, obj client.Object, opts ...client.DeleteOption) error {
 			return c.called("delete", obj.GetName(), true, func() error { return w.Delete(ctx, obj, opts...) })
@@ -103,9 +109,17 @@ func (c *cluster) sluice() client.Client {
 	})
 }
 
+// reader is where sluice reads.
+func (c *cluster) reader(store client.Reader) client.Reader {
+	if c.stale != nil {
+		return c.stale
+	}
+	return store
+}
+
 // listMetadata does what the fake client cannot: a list of metadata of objects that it keeps as they
 // were written, and a list of Events by their fields, of which there are none.
-func listMetadata(ctx context.Context, w client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
+func listMetadata(ctx context.Context, w client.Reader, list client.ObjectList, opts ...client.ListOption) error {
 	if _, events := list.(*corev1.EventList); events {
 		return nil
 	}
@@ -124,7 +138,7 @@ func listMetadata(ctx context.Context, w client.WithWatch, list client.ObjectLis
 
 func (c *cluster) called(verb, what string, write bool, do func() error) error {
 	c.calls++
-	this := call{number: c.calls, verb: verb, write: write}
+	this := call{number: c.calls, verb: verb, what: what, write: write}
 	if c.fault != nil {
 		if err := c.fault(this); err != nil {
 			return err
@@ -250,11 +264,16 @@ func (c *cluster) user(fieldManager string, change func(*unstructured.Unstructur
 // wait is over at once.
 func (c *cluster) run() {
 	c.t.Helper()
+	if c.informer != nil {
+		c.informer.run()
+		return
+	}
 	for range 500 {
 		native, written := c.native(), len(c.writes)
+		c.woken = false
 		result, err := c.once()
 		c.now = c.now.Add(result.RequeueAfter)
-		if err == nil && result.RequeueAfter == 0 && !native && written == len(c.writes) {
+		if err == nil && result.RequeueAfter == 0 && !native && !c.woken && written == len(c.writes) {
 			return
 		}
 	}

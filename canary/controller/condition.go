@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -16,16 +17,24 @@ import (
 	"sluice.dev/sluice/canary"
 )
 
-// ownConditions returns those conditions of a workload that sluice set.
-func ownConditions(all []appsv1.DeploymentCondition) []canary.Condition {
-	var own []canary.Condition
-	for _, c := range all {
+// conditionsOf returns those conditions of a workload that are of types that sluice sets.
+func conditionsOf(w *appsv1.Deployment) []canary.Condition {
+	var found []canary.Condition
+	for _, c := range w.Status.Conditions {
 		condition := canary.Condition{Type: string(c.Type), Status: string(c.Status), Reason: c.Reason, Message: c.Message}
-		if condition.IsOurs() {
-			own = append(own, condition)
+		if condition.OfOurType() {
+			found = append(found, condition)
 		}
 	}
-	return own
+	return found
+}
+
+// untell takes sluice's conditions off a workload that has no release.
+func (r *reconciler) untell(ctx context.Context, s *snapshot) error {
+	if s.workload == nil || !slices.ContainsFunc(conditionsOf(&s.workload.typed), canary.Condition.IsOurs) {
+		return nil
+	}
+	return r.patchConditions(ctx, s, nil)
 }
 
 // patchConditions makes this the one condition of sluice's in the workload's status, nil: there is none.
@@ -56,21 +65,25 @@ func (r *reconciler) patchConditions(ctx context.Context, s *snapshot, condition
 // replace returns the conditions with this one in place of sluice's own.
 func (r *reconciler) replace(conditions []any, condition *canary.Condition) []any {
 	now := r.now().UTC().Format(time.RFC3339)
-	since := now
+	since := ""
 	others := slices.DeleteFunc(slices.Clone(conditions), func(c any) bool {
 		fields, _ := c.(map[string]any)
 		kind, _ := fields["type"].(string)
+		reason, _ := fields["reason"].(string)
+		if !(canary.Condition{Type: kind, Reason: reason}).IsOurs() {
+			return false
+		}
 		if condition != nil && kind == condition.Type {
 			since, _ = fields["lastTransitionTime"].(string)
 		}
-		return canary.Condition{Type: kind}.IsOurs()
+		return true
 	})
 	if condition == nil {
 		return others
 	}
 	fields := map[string]any{
 		"type": condition.Type, "status": condition.Status, "reason": condition.Reason, "message": condition.Message,
-		"lastTransitionTime": since,
+		"lastTransitionTime": cmp.Or(since, now),
 	}
 	if r.kind == deploymentKind {
 		fields["lastUpdateTime"] = now

@@ -56,7 +56,7 @@
 // # Sweeping
 //
 // For a workload without a release, or that does not exist any more, whatever sluice marked is cleared
-// away. A ReplicaSet with a Deployment's labels or with a controller is unmarked and keeps running; it
+// away, and its conditions, where somebody else ended the release. A ReplicaSet with a Deployment's labels or with a controller is unmarked and keeps running; it
 // was promoted, or `kubectl delete --cascade=orphan` left it for a Deployment to come. Any other one is
 // a canary that nobody approved, and is deleted.
 package controller

@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -11,6 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"sluice.dev/sluice/canary"
 )
@@ -25,6 +28,7 @@ func (c *cluster) native() bool {
 	}
 	for range 20 {
 		round := c.stored
+		c.collectGarbage()
 		if c.kind == statefulSetKind {
 			c.syncSet()
 		}
@@ -42,6 +46,20 @@ func (c *cluster) native() bool {
 	}
 	c.t.Fatal("the native controllers do not come to rest")
 	return false
+}
+
+// collectGarbage deletes what only owners had that exist no more.
+func (c *cluster) collectGarbage() {
+	uids := map[types.UID]bool{}
+	for _, object := range c.raw.past {
+		uids[object.GetUID()] = true
+	}
+	for _, object := range c.raw.past {
+		owners := object.GetOwnerReferences()
+		if len(owners) > 0 && !slices.ContainsFunc(owners, func(o metav1.OwnerReference) bool { return uids[o.UID] }) {
+			require.NoError(c.t, c.store.Delete(context.Background(), object.DeepCopyObject().(client.Object)))
+		}
+	}
 }
 
 func (c *cluster) syncReplicaSet(rs *unstructured.Unstructured) {

@@ -88,7 +88,7 @@ func (r *reconciler) summary(ctx context.Context, s *snapshot) error {
 		return err
 	}
 	s.observed = canary.Observed{
-		Kind: r.kind.Kind, Workload: state, Release: s.release, UsesConfig: len(refs) > 0, SettleTime: r.settle,
+		Kind: r.kind.Kind, Workload: state, Release: s.release, UsesConfig: len(refs) > 0 || s.release.Policy.ConfigExtra != "", SettleTime: r.settle,
 	}
 	if r.kind == statefulSetKind {
 		return r.observeSet(ctx, s)

@@ -13,36 +13,58 @@ import (
 const (
 	burst = 100
 	every = 10 * time.Second
+	// afterwards is how long a workload is looked at once its release is over: the StatefulSet controller
+	// repeats a status that it made up earlier, and with it conditions that were taken off.
+	// Source: k8s.io/kubernetes pkg/controller/statefulset/stateful_set_status_updater.go.
+	afterwards = 2 * time.Second
 )
 
-// pace bounds the writes of each release, so that two actors that fight over a field do not loop.
+// pace bounds the writes of each release, so that two actors that fight over a field do not loop. What it
+// remembers may be lost.
 type pace struct {
 	mutex    sync.Mutex
-	releases map[types.NamespacedName]*rate.Limiter
+	releases map[types.NamespacedName]*paced
+}
+
+type paced struct {
+	limiter *rate.Limiter
+	over    time.Time // when the release was first found over, zero while there is one
 }
 
 func newPace() *pace {
-	return &pace{releases: map[types.NamespacedName]*rate.Limiter{}}
+	return &pace{releases: map[types.NamespacedName]*paced{}}
 }
 
 // take counts one write and returns 0, or how long to wait before it may be made.
 func (p *pace) take(workload types.NamespacedName, now time.Time) time.Duration {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
-	limiter, ok := p.releases[workload]
-	if !ok {
-		limiter = rate.NewLimiter(rate.Every(every), burst)
-		p.releases[workload] = limiter
+	release, ok := p.releases[workload]
+	if !ok || !release.over.IsZero() { // another one began
+		release = &paced{limiter: rate.NewLimiter(rate.Every(every), burst)}
+		p.releases[workload] = release
 	}
-	if limiter.AllowN(now, 1) {
+	if release.limiter.AllowN(now, 1) {
 		return 0
 	}
 	return every
 }
 
-// forget is called for a workload without a release.
-func (p *pace) forget(workload types.NamespacedName) {
+// end is called for a workload without a release. It returns how long to go on looking at it, 0 where
+// nothing was written to it.
+func (p *pace) end(workload types.NamespacedName, now time.Time) time.Duration {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
+	release, ok := p.releases[workload]
+	if !ok {
+		return 0
+	}
+	if release.over.IsZero() {
+		release.over = now
+	}
+	if left := release.over.Add(afterwards).Sub(now); left > 0 {
+		return left
+	}
 	delete(p.releases, workload)
+	return 0
 }

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -37,6 +38,7 @@ func newReconciler(kind schema.GroupVersionKind, live client.Client, recorder ev
 
 // Reconcile observes, decides, makes at most one write, and observes again.
 func (r *reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
+	var untold error
 	for range maxMoves {
 		s, err := r.observe(ctx, request.NamespacedName)
 		if err != nil && ctx.Err() == context.Canceled {
@@ -46,25 +48,30 @@ func (r *reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 			return ctrl.Result{}, err
 		}
 		if s.release == nil {
-			r.pace.forget(request.NamespacedName)
-			r.lost(s)
-			if r.kind == statefulSetKind {
-				return ctrl.Result{}, nil // sluice makes no objects for it
+			again, err := r.tidy(ctx, s)
+			if err != nil {
+				return tooLate(err)
 			}
-			return tooLate(r.sweep(ctx, s))
+			return ctrl.Result{RequeueAfter: cmp.Or(again, r.pace.end(request.NamespacedName, r.now()))}, nil
 		}
 		if s.deleting() {
 			return ctrl.Result{}, nil
 		}
+		s.observed.Mute = untold != nil
 		move := canary.Next(s.observed, r.now())
 		if move.Write == nil {
-			return ctrl.Result{RequeueAfter: move.Wait}, nil
+			return ctrl.Result{RequeueAfter: move.Wait}, untold
 		}
 		if wait := r.pace.take(request.NamespacedName, r.now()); wait > 0 {
 			r.backOff(s)
 			return ctrl.Result{RequeueAfter: wait}, nil
 		}
 		if err := r.apply(ctx, s, *move.Write); err != nil {
+			if move.Write.Tells() && !isTooLate(err) {
+				r.refused(s, err)
+				untold = err // nothing waits for what is only told; it is tried again
+				continue
+			}
 			if r.refused(s, err) && move.Write.CreateCanary != nil {
 				err = r.giveUp(ctx, s, err)
 			}
@@ -96,10 +103,14 @@ func tooLate(err error) (ctrl.Result, error) {
 	switch {
 	case err == nil:
 		return ctrl.Result{}, nil
-	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err), apierrors.IsNotFound(err):
+	case isTooLate(err):
 		return ctrl.Result{RequeueAfter: lookAgain}, nil
 	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
 		return ctrl.Result{RequeueAfter: lastRetry}, nil
 	}
 	return ctrl.Result{}, err
+}
+
+func isTooLate(err error) bool {
+	return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || apierrors.IsNotFound(err)
 }

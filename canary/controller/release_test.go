@@ -81,6 +81,12 @@ func (c *cluster) approve() {
 	c.run()
 }
 
+// hurry shortens the deadline of the releases to come, so that there is less to play.
+func (c *cluster) hurry() {
+	c.t.Helper()
+	c.user("kubectl-annotate", annotate(canary.DeadlineAnnotation, "20s"))
+}
+
 // scenarios are whole releases. Each ends in a state of its own, whatever fails on the way.
 var scenarios = map[string]struct {
 	play func(*cluster)
@@ -98,12 +104,12 @@ var scenarios = map[string]struct {
 		wantPods:  map[string]int64{"web:1": 10, "web:2": 2},
 	},
 	"aborted by its deadline": {
-		play:      func(c *cluster) { c.upgrade("web:unready") },
+		play:      func(c *cluster) { c.hurry(); c.upgrade("web:unready") },
 		wantPhase: canary.Aborted,
 		wantPods:  map[string]int64{"web:1": 10, "web:unready": 0},
 	},
 	"aborted, then fixed": {
-		play:     func(c *cluster) { c.upgrade("web:unready"); c.upgrade("web:3"); c.approve() },
+		play:     func(c *cluster) { c.hurry(); c.upgrade("web:unready"); c.upgrade("web:3"); c.approve() },
 		wantPods: map[string]int64{"web:1": 0, "web:3": 10},
 	},
 	"two steps, the second for ten minutes": {
@@ -127,16 +133,26 @@ var scenarios = map[string]struct {
 		},
 		wantPods: map[string]int64{"web:1": 0, "web:2": 10},
 	},
-	"scaled while it waits": {
+	"scaled up, then down, while it waits": {
 		play: func(c *cluster) {
 			c.upgrade("web:2")
-			c.user("kubectl", func(object *unstructured.Unstructured) {
-				_ = unstructured.SetNestedField(object.Object, int64(20), "spec", "replicas")
-			})
+			c.user("kubectl", replicas(20))
+			c.run()
+			require.Equal(c.t, map[string]int64{"web:1": 20, "web:2": 4}, c.pods())
+			c.user("kubectl", replicas(3))
 			c.run()
 		},
 		wantPhase: canary.Waiting,
-		wantPods:  map[string]int64{"web:1": 20, "web:2": 4},
+		wantPods:  map[string]int64{"web:1": 3, "web:2": 1},
+	},
+	"a version of its history, promoted by sequence C": {
+		play: func(c *cluster) {
+			c.upgrade("web:2")
+			c.approve()
+			c.upgrade("web:1")
+			c.approve()
+		},
+		wantPods: map[string]int64{"web:1": 10, "web:2": 0},
 	},
 	"reverted": {
 		play:     func(c *cluster) { c.upgrade("web:2"); c.upgrade("web:1") },
@@ -242,7 +258,7 @@ func imageOf(object map[string]any) string {
 
 var (
 	uids  = regexp.MustCompile(`uid-([a-z0-9-]+)-\d+`)
-	since = regexp.MustCompile(`,?\\?"since\\?":\\?"[^"]*"`)
+	times = regexp.MustCompile(`,?\\?"(since|told|lastTransitionTime|lastUpdateTime)\\?": ?\\?"[^"]*"`)
 )
 
 // dump is everything but versions, times and the numbers of UIDs.
@@ -264,10 +280,13 @@ func (c *cluster) dump() string {
 			unstructured.RemoveNestedField(object, "metadata", field)
 		}
 		unstructured.RemoveNestedField(object, "status", "observedGeneration")
+		if conditions, ok, _ := unstructured.NestedSlice(object, "status", "conditions"); ok && len(conditions) == 0 {
+			unstructured.RemoveNestedField(object, "status", "conditions") // whether there ever were any
+		}
 	}
 	raw, err := json.MarshalIndent(objects, "", " ")
 	require.NoError(c.t, err)
-	return since.ReplaceAllString(uids.ReplaceAllString(string(raw), "uid-$1"), "")
+	return times.ReplaceAllString(uids.ReplaceAllString(string(raw), "uid-$1"), "")
 }
 
 // TestConfigAppliedAfterItsDeployment: it belongs to the same release, and there is one canary.

@@ -101,6 +101,7 @@ var setScenarios = map[string]struct {
 		wantImages: []string{"web:1", "web:1", "web:2", "web:2"},
 	},
 	"aborted by its deadline, then fixed": {
+		start:      []func(*unstructured.Unstructured){annotate(canary.DeadlineAnnotation, "20s")},
 		play:       func(c *cluster) { c.upgrade("web:unready"); c.upgrade("web:3"); c.approveStep(); c.approveStep() },
 		wantImages: []string{"web:3", "web:3", "web:3", "web:3"},
 	},
@@ -176,18 +177,4 @@ func TestReleasesOfAStatefulSet(t *testing.T) {
 func partitionOf(c *cluster) int64 {
 	p, _, _ := unstructured.NestedInt64(c.workload().Object, "spec", "updateStrategy", "rollingUpdate", "partition")
 	return p
-}
-
-// TestEveryCallForAStatefulSetFailsOnce is TestEveryCallFailsOnce for a StatefulSet.
-func TestEveryCallForAStatefulSetFailsOnce(t *testing.T) {
-	for name, faults := range map[string][]fault{
-		"held, approved and promoted":                 {conflict, crash, timeout, busy},
-		"aborted by hand at step two and tried again": {conflict, crash, timeout},
-		"superseded at step two":                      {conflict, crash},
-		"a broken version is reverted":                {conflict, crash, timeout, busy, broken},
-		"scaled up, then down":                        {conflict, crash},
-	} {
-		s := setScenarios[name]
-		sweepFaults(t, name, faults, func(t *testing.T) *cluster { return runningSet(t, s.start...) }, s.play)
-	}
 }

@@ -23,14 +23,14 @@ func TestStepsOfAPromotionOfAStatefulSet(t *testing.T) {
 	require.Equal(t, []string{
 		"patch web",        // seen: since
 		"patch web",        // the partition is open
-		"patch web/status", // Reconciling
+		"patch status web", // Reconciling
 		"patch web",        // and closed
 		"patch web",        // Waiting
-		"patch web/status", // no condition: a person is awaited
+		"patch status web", // no condition: a person is awaited
 		"patch web",        // Promoting
 		"patch web",        // seen
-		"patch web/status", // Reconciling
-		"patch web/status", // no condition
+		"patch status web", // Reconciling
+		"patch status web", // no condition
 		"patch web",        // ended
 	}, c.writes)
 	require.Regexp(t, `(?s)^Normal ReleaseHeld .*

@@ -19,13 +19,14 @@ import (
 	"sluice.dev/sluice/canary"
 )
 
-// stableRecord is the data of the ControllerRevision that outlives the stable ReplicaSet.
+// stableRecord is the data of the ControllerRevision that outlives the stable ReplicaSet. Its keys are in
+// order: a patch, as the garbage collector's of an orphan, makes the API server encode the data anew, and
+// refuses it where that differs, since the data is immutable.
 type stableRecord struct {
-	// ReplicaSet is its name.
+	// Hash is its pod-template-hash, ReplicaSet its name, Revision its number by the deployment controller.
+	Hash       string `json:"hash,omitempty"`
 	ReplicaSet string `json:"replicaSet"`
-	// Hash is its pod-template-hash, Revision its number by the deployment controller.
-	Hash     string `json:"hash,omitempty"`
-	Revision string `json:"revision,omitempty"`
+	Revision   string `json:"revision,omitempty"`
 	// Template is its pod template without the hash.
 	Template map[string]any `json:"template"`
 }

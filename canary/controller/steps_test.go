@@ -32,17 +32,17 @@ func TestStepsOfAPromotion(t *testing.T) {
 		"patch web",     // seen: since
 		"create RECORD", // the stable template
 		"create CANARY",
-		"patch web/status", // Reconciling
+		"patch status web", // Reconciling
 		"patch web",        // Waiting
 		"update CANARY",    // its marks
-		"patch web/status", // no condition: a person is awaited
+		"patch status web", // no condition: a person is awaited
 		"patch web",        // Promoting: maxSurge is pinned
-		"patch web/status", // Reconciling
+		"patch status web", // Reconciling
 		"update CANARY",    // adopted
 		"patch web",        // proved: unpaused
 		"update CANARY",    // unmarked
 		"delete RECORD",
-		"patch web/status", // no condition
+		"patch status web", // no condition
 		"patch web",        // ended
 	}, writes)
 	require.Regexp(t, `(?s)^Normal ReleaseHeld .*

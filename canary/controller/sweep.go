@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"fmt"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -14,28 +15,60 @@ import (
 	"sluice.dev/sluice/canary"
 )
 
+// servingAgain is when to look again at a canary that serves in place of stable pods.
+const servingAgain = time.Second
+
+// tidy leaves nothing of a release at a workload that has none. It returns when to go on, 0: it is done.
+func (r *reconciler) tidy(ctx context.Context, s *snapshot) (again time.Duration, err error) {
+	r.lost(s)
+	if r.kind == deploymentKind { // sluice makes no objects for a StatefulSet
+		if again, err = r.sweep(ctx, s); err != nil {
+			return 0, err
+		}
+	}
+	return again, r.untell(ctx, s)
+}
+
 // sweep clears away what is left of releases of a workload that has none now or does not exist: a
 // canary is deleted, a ReplicaSet that was handed to the Deployment keeps running without marks.
-func (r *reconciler) sweep(ctx context.Context, s *snapshot) error {
+func (r *reconciler) sweep(ctx context.Context, s *snapshot) (again time.Duration, err error) {
 	if s.deleting() {
-		return nil
+		return 0, nil
 	}
 	if s.workload == nil {
 		if hidden, err := r.standsForAnother(ctx, s); err != nil || hidden {
-			return err
+			return 0, err
 		}
 	}
 	marked := labels.SelectorFromSet(labels.Set{canary.WorkloadLabel: canary.WorkloadLabelValue(s.key.Name)})
 	items, err := r.listBySelector(ctx, s.key.Namespace, marked)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	for i := range items {
+		if s.isNeeded(&items[i]) {
+			again = servingAgain
+			continue
+		}
 		if err := r.sweepReplicaSet(ctx, s, &items[i]); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	return r.sweepRecords(ctx, s, marked)
+	return again, r.sweepRecords(ctx, s, marked)
+}
+
+// isNeeded: the pods of a canary stand in for the Deployment's own, of which fewer are available than its
+// strategy allows.
+func (s *snapshot) isNeeded(rs *unstructured.Unstructured) bool {
+	available, _, _ := unstructured.NestedInt64(rs.Object, "status", "availableReplicas")
+	if s.workload == nil || available == 0 || handedOver(rs) || s.refersElsewhere(rs) {
+		return false
+	}
+	d := &s.workload.typed
+	n := orOne(d.Spec.Replicas)
+	_, unavailable, err := resolveRolling(d.Spec.Strategy, n)
+	seen := d.Status.ObservedGeneration >= d.Generation
+	return err == nil && n > 0 && !(seen && d.Status.AvailableReplicas >= n-unavailable)
 }
 
 // standsForAnother: the label of a long name is a shortened one, and a ReplicaSet without owner

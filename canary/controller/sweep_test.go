@@ -59,7 +59,7 @@ func TestSweep(t *testing.T) {
 			wantImages: map[string]int64{"web:1": 10, "web:2": 2},
 		},
 		"Deployment without a release: the canary goes": {
-			then:       []func(*testing.T, *cluster){bare},
+			then:       []func(*testing.T, *cluster){bare, func(_ *testing.T, c *cluster) { c.native() }},
 			wantImages: map[string]int64{"web:1": 10},
 		},
 		"Deployment without a release, the ReplicaSet is its own: unmarked": {

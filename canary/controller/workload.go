@@ -82,7 +82,7 @@ func (w *workload) state() (canary.WorkloadState, error) {
 		StatusReplicas:     d.Status.Replicas,
 		UpdatedReplicas:    d.Status.UpdatedReplicas,
 		AvailableReplicas:  d.Status.AvailableReplicas,
-		Conditions:         ownConditions(d.Status.Conditions),
+		Conditions:         conditionsOf(d),
 	}
 	var err error
 	if state.TemplateHash, err = canary.HashTemplate(w.template); err != nil {

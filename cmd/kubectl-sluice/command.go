@@ -44,6 +44,7 @@ func command(p *plugin) *cobra.Command {
 		retryCommand(p),
 		historyCommand(p),
 		waitCommand(p),
+		ejectCommand(p),
 	)
 	explainCompletion(root)
 	return root

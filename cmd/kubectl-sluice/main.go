@@ -2,10 +2,11 @@
 //
 // It reads what kubectl could read and writes one annotation of the workload, so it needs no rights
 // beyond those and works with whatever kubeconfig, context, namespace and impersonation kubectl is
-// given. It is no part of the gate: admission judges what it asks for.
+// given. It is no part of the gate: admission judges what it asks for. Only eject writes more, and past
+// sluice: it takes workloads out of it.
 //
 // A command here parses flags and prints; workload reads, report says what it means, screen shows it,
-// drive writes, follow and await watch. Another command is one more function in the list of command.go.
+// drive and eject write, follow and await watch. Another command is one more function in the list of command.go.
 //
 // # Exit codes
 //

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -24,12 +25,15 @@ type plugin struct {
 	clock   clock.WithTicker
 	// dial makes the client; tests have one of their own.
 	dial func(*rest.Config) (dynamic.Interface, error)
+	// asks tells whether somebody can be asked; tests say so themselves.
+	asks func(io.Reader) bool
 }
 
 func newPlugin(streams genericiooptions.IOStreams, clock clock.WithTicker) *plugin {
 	return &plugin{
 		flags: genericclioptions.NewConfigFlags(true), streams: streams, clock: clock,
 		dial: func(config *rest.Config) (dynamic.Interface, error) { return dynamic.NewForConfig(config) },
+		asks: screen.IsTerminal,
 	}
 }
 

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"flag"
+	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -26,6 +28,9 @@ type session struct {
 	clock  *clocktesting.FakeClock
 	out    bytes.Buffer
 	err    bytes.Buffer
+	// in is typed where somebody can be asked.
+	in   string
+	asks bool
 }
 
 func newSession(objects ...runtime.Object) *session {
@@ -47,7 +52,8 @@ func (s *session) runContext(ctx context.Context, t *testing.T, args ...string) 
 }
 
 func (s *session) plugin(out interface{ Write([]byte) (int, error) }) *plugin {
-	p := newPlugin(genericiooptions.IOStreams{In: &bytes.Buffer{}, Out: out, ErrOut: &s.err}, s.clock)
+	p := newPlugin(genericiooptions.IOStreams{In: strings.NewReader(s.in), Out: out, ErrOut: &s.err}, s.clock)
+	p.asks = func(io.Reader) bool { return s.asks }
 	p.dial = func(*rest.Config) (dynamic.Interface, error) { return s.client, nil }
 	return p
 }

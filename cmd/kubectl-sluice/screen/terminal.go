@@ -45,6 +45,12 @@ func NewTerminal(out io.Writer) *Terminal {
 	return t
 }
 
+// IsTerminal tells whether a person is at the other end.
+func IsTerminal(in io.Reader) bool {
+	file, ok := in.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd())) // a file descriptor is a small number
+}
+
 // Print writes the lines below what was written before.
 func (t *Terminal) Print(lines ...Line) error {
 	var text strings.Builder

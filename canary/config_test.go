@@ -1,0 +1,52 @@
+package canary
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"sluice.dev/sluice/hashing"
+)
+
+func TestConfigOfANewTemplate(t *testing.T) {
+	flags, license := hashing.Reference{Kind: hashing.ConfigMap, Name: "flags", Optional: true}, hashing.Reference{Kind: hashing.Secret, Name: "license", Optional: true}
+	plain, extra := web("v1"), web("v1").annotated(ConfigExtraAnnotation, "configmap/flags, secret/license")
+	held := Release{ID: 5, Phase: Progressing, Step: 1, Policy: Policy{Steps: "20%", ConfigExtra: "configmap/flags"}}
+	tests := map[string]struct {
+		old, new  object
+		operation Operation
+		sluice    bool
+		namespace map[string]string
+		want      []hashing.Reference
+	}{
+		"none":                                 {old: plain, new: plain.image("v2")},
+		"listed":                               {old: extra, new: extra.image("v2"), want: []hashing.Reference{flags, license}},
+		"listed from the next release on":      {old: plain, new: extra.image("v2")},
+		"listed until the next release":        {old: extra, new: plain.image("v2"), want: []hashing.Reference{flags, license}},
+		"a first version's":                    {new: extra, operation: Create, want: []hashing.Reference{flags, license}},
+		"ignored":                              {old: extra.annotated(ConfigAnnotation, "ignore"), new: extra.image("v2")},
+		"overrides are denied":                 {old: extra, new: extra.image("v2"), namespace: map[string]string{OverridesAnnotation: "denied"}},
+		"a Namespace has no config of its own": {old: plain, new: plain.image("v2"), namespace: map[string]string{ConfigExtraAnnotation: "configmap/flags"}},
+		"what a release began with":            {old: extra.annotated(ReleaseAnnotation, held.Encode()), new: extra, sluice: true, want: []hashing.Reference{flags}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			review := Review{Operation: Update, Kind: Deployment, New: test.new.workload(t), Sluice: test.sluice}
+			if test.operation != "" {
+				review.Operation = test.operation
+			}
+			if test.old != nil {
+				review.Old = test.old.workload(t)
+			}
+			got, err := Config(review, test.namespace)
+			require.NoError(t, err)
+			require.Equal(t, test.want, got)
+		})
+	}
+}
+
+func TestAListOfExtraConfigIsChecked(t *testing.T) {
+	err := Validate(map[string]string{ConfigExtraAnnotation: "deployment/web"})
+	require.EqualError(t, err, `annotation sluice.dev/config-extra: "deployment/web": it is neither configmap/NAME nor secret/NAME; `+
+		`want a comma list of configmap/NAME and secret/NAME; for example "configmap/flags, secret/license"`)
+}
