@@ -165,6 +165,8 @@ func TestACanaryPodThatIsLostWhileWaitingIsReplacedBeforeApproval(t *testing.T) 
 	n.SetImage("web", v2)
 	n.WaitPhase("web", canary.Waiting, 1)
 	lost := n.PodsOf("web", v2)[0]
+	require.NoError(t, breakPod(t.Context(), n, lost)) // one that is deleted may be replaced before sluice looks
+	require.Contains(t, n.WaitEvent("web", "ReleaseProgressing"), "canary pods are available")
 	require.NoError(t, n.Admin.CoreV1().Pods(n.Name).Delete(t.Context(), lost, deleteOptions))
 	n.Eventually("another pod took its place", func(context.Context) error {
 		if pods := n.PodsOf("web", v2); len(pods) != 2 || slices.Contains(pods, lost) {
@@ -172,7 +174,6 @@ func TestACanaryPodThatIsLostWhileWaitingIsReplacedBeforeApproval(t *testing.T) 
 		}
 		return nil
 	})
-	require.Contains(t, n.WaitEvent("web", "ReleaseProgressing"), "canary pods are available")
 	requireHeld(t, n, v2, 2, 4)
 	n.Approve("web")
 	n.WaitStable("web")

@@ -28,6 +28,11 @@ func fingerprint(t *testing.T, n *harness.Namespace) string {
 	for _, d := range deployments.Items {
 		lines = append(lines, workload(t, &d, d.Spec)...)
 		lines = append(lines, replicaSets(t, n, d.Name)...)
+		for _, c := range d.Status.Conditions {
+			if kind := string(c.Type); kind == canary.ConditionReconciling || kind == canary.ConditionStalled {
+				lines = append(lines, fmt.Sprintf("condition: %s %s %s", c.Type, c.Status, c.Reason))
+			}
+		}
 	}
 	for _, s := range sets.Items {
 		lines = append(lines, workload(t, &s, s.Spec)...)
@@ -82,6 +87,9 @@ func pods(t *testing.T, n *harness.Namespace, s appsv1.StatefulSet) []string {
 	require.NoError(t, err)
 	status := s.Status
 	status.ObservedGeneration = 0
+	for i := range status.Conditions { // their messages name generations
+		status.Conditions[i].LastTransitionTime, status.Conditions[i].Message = metav1.Time{}, ""
+	}
 	lines := []string{"status: " + encode(t, status)}
 	for _, p := range list.Items {
 		lines = append(lines, fmt.Sprintf("pod: %s %s, revision %s, deleted %t", p.Name, p.Spec.Containers[0].Image,

@@ -1,6 +1,7 @@
 package crash
 
 import (
+	"flag"
 	"os"
 	"testing"
 
@@ -10,10 +11,19 @@ import (
 
 const v1, v2, v3 = "example/app:v1", "example/app:v2", "example/app:v3"
 
-// env is the one control plane of this package; its tests do not run in parallel.
+// env is the one control plane of this package. Its tests do not run in parallel, but the runs of a sweep.
 var env *harness.Env
 
+// parallel runs are ended by each other's crashes too: with more of them sluice would hardly ever live.
+const parallel = "4"
+
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
+		if err := f.Value.Set(parallel); err != nil {
+			panic("this is a bug: " + err.Error())
+		}
+	}
 	os.Exit(harness.Run(m.Run, harness.SluiceOptions{}, func(e *harness.Env) { env = e }))
 }
 

@@ -31,6 +31,7 @@ func setStories() map[string]story {
 			drive(s, canary.ApproveAnnotation, (*canary.Release).ApproveValue)
 			s.WaitStable(v2)
 		}),
+		"hold, two steps": twoSteps(),
 		"hold, abort, retry": told(sharedSetWrites+1, func(s harness.Set) {
 			waiting(s, v2)
 			drive(s, canary.AbortAnnotation, (*canary.Release).Name)
@@ -50,13 +51,29 @@ func setStories() map[string]story {
 			waiting(s, v2)
 			waiting(s, v3)
 		}),
-		"hold, scale up": told(sharedSetWrites+1, func(s harness.Set) {
+		"hold, scale up, scale down": told(sharedSetWrites+1, func(s harness.Set) {
 			waiting(s, v2)
 			again(s.Namespace, "it is scaled", "scale", "statefulset/db", "--replicas=6")
 			s.WaitImages(v1, v1, v2, v1, v1, v2) // 20 % of six is two
 			s.WaitPhase(canary.Waiting, 1)
+			again(s.Namespace, "it is scaled", "scale", "statefulset/db", "--replicas=3")
+			s.WaitImages(v1, v1, v2)
+			s.WaitPhase(canary.Waiting, 1)
 		}),
 	}
+}
+
+func twoSteps() story {
+	return story{set: true, from: sharedSetWrites + 1, steps: "20%, 50%", tell: func(_ *testing.T, n *harness.Namespace) {
+		s := harness.Set{Namespace: n}
+		again(n, "the image is set", "set", "image", "statefulset/db", "app="+v2)
+		for step := range 2 {
+			s.WaitPhase(canary.Waiting, step+1)
+			s.Mark("db", watch.Approved)
+			drive(s, canary.ApproveAnnotation, (*canary.Release).ApproveValue)
+		}
+		s.WaitStable(v2)
+	}}
 }
 
 // drive drives the release by an annotation, again and again while sluice is away.

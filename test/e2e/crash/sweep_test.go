@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,16 +21,29 @@ import (
 type story struct {
 	tell func(t *testing.T, n *harness.Namespace)
 	// from is the first write after which sluice is killed: the ones before are those of the first story.
-	from int
-	set  bool // of a StatefulSet "db"; else of a Deployment "web"
+	from    int
+	set     bool                       // of a StatefulSet "db"; else of a Deployment "web"
+	steps   string                     // of the namespace
+	prepare func(n *harness.Namespace) // from nothing to v1, where that is more than creating it
 }
 
 func (s story) create(n *harness.Namespace) {
-	if s.set {
-		n.CreateSet(db().Obj())
-		return
+	switch {
+	case s.prepare != nil:
+		s.prepare(n)
+	case s.set:
+		create(n, db().Obj())
+		harness.Set{Namespace: n}.WaitComplete()
+	default:
+		create(n, web().Obj())
+		n.WaitStable("web")
 	}
-	n.Create(web().Obj())
+}
+
+// create creates a workload, again and again while sluice is away.
+func create(n *harness.Namespace, object any) {
+	file := n.Manifest(object)
+	again(n, "it is created", "apply", "--server-side", "-f", file)
 }
 
 func (s story) quiet(n *harness.Namespace) {
@@ -45,8 +59,18 @@ const sharedWrites = 5
 
 func stories() map[string]story {
 	return map[string]story{
-		"hold, approve, promote":             {tell: promoteStory, from: 1},
-		"hold, abort":                        {tell: abortStory, from: sharedWrites},
+		"hold, approve, promote": {tell: promoteStory, from: 1},
+		"hold, approve, promote by sequence C": {tell: promoteStory, from: sharedWrites, prepare: func(n *harness.Namespace) {
+			create(n, web().Image(v2).Obj())
+			n.WaitStable("web")
+			setImage(n, v1)
+			n.WaitPhase("web", canary.Waiting, 1)
+			approve(n)
+			n.WaitStable("web")
+		}},
+		"hold, two steps":                    {tell: twoStepsStory, from: sharedWrites, steps: "25%, 50%"},
+		"hold, abort, retry":                 {tell: retryStory, from: sharedWrites},
+		"hold, scale up, scale down":         {tell: scaleStory, from: sharedWrites},
 		"hold, revert to the stable version": {tell: revertStory, from: sharedWrites},
 		"supersede before the adoption": {from: sharedWrites, tell: func(t *testing.T, n *harness.Namespace) {
 			supersedeStory(t, n, adopts)
@@ -58,57 +82,98 @@ func stories() map[string]story {
 }
 
 // TestSluiceKilledAfterAnyOfItsWritesEndsTheSame runs each story undisturbed, then again and again with
-// sluice killed right after its first write, its second, ... until a run has fewer. Sluice never learns
-// that the write was stored. Once it is started again, everything must end as if nothing had happened,
-// and then nothing more is written.
+// sluice killed right after its first write, its second, ... and its last. Sluice never learns that the write
+// was stored. Once it is started again, everything must end as if nothing had happened, and then nothing
+// more is written.
 func TestSluiceKilledAfterAnyOfItsWritesEndsTheSame(t *testing.T) {
 	sweep(t, stories())
 }
 
+// patience is how long the known end of a story is awaited. One that is not known is taken for the end when
+// nothing has changed for calm.
+const patience, calm = 30 * time.Second, 2 * time.Second
+
+// await returns when everything stands as wanted, or stands still.
+func await(t *testing.T, n *harness.Namespace, want string) {
+	t.Helper()
+	began, changed, before := time.Now(), time.Now(), ""
+	for time.Since(began) < patience {
+		now := fingerprint(t, n)
+		if now != before {
+			before, changed = now, time.Now()
+		}
+		if now == want || (want == "" && time.Since(changed) > calm) {
+			return
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+}
+
+// ending is how a story ended, and how much sluice wrote in it.
+type ending struct {
+	story  story
+	stands string
+	writes int
+}
+
 func sweep(t *testing.T, stories map[string]story) {
-	for name, story := range stories {
-		t.Run(name, func(t *testing.T) {
-			undisturbed, writes := run(t, "undisturbed", story, 0)
-			require.GreaterOrEqual(t, writes, story.from)
-			t.Logf("undisturbed, sluice writes %d times, and this is the end of it:\n%s", writes, undisturbed)
-			for i := story.from; i <= writes; i++ {
-				end, _ := run(t, fmt.Sprintf("killed after write %d", i), story, i)
+	endings := map[string]ending{}
+	var mu sync.Mutex
+	if !t.Run("undisturbed", func(t *testing.T) {
+		for name, story := range stories {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				stands, writes := run(t, story, 0, "")
+				require.GreaterOrEqual(t, writes, story.from)
+				t.Logf("sluice writes %d times, and this is the end of it:\n%s", writes, stands)
+				mu.Lock()
+				defer mu.Unlock()
+				endings[name] = ending{story, stands, writes}
+			})
+		}
+	}) {
+		return
+	}
+	for name, undisturbed := range endings {
+		for i := undisturbed.story.from; i <= undisturbed.writes; i++ {
+			t.Run(fmt.Sprintf("%s, killed after write %d of %d", name, i, undisturbed.writes), func(t *testing.T) {
+				t.Parallel()
+				end, _ := run(t, undisturbed.story, i, undisturbed.stands)
 				if end == "" {
-					require.Greater(t, i, writes*2/3, "the runs with a crash write about as much as the one without")
+					require.Greater(t, i, undisturbed.writes*2/3, "the runs with a crash write about as much as the one without")
 					return
 				}
-				require.Equal(t, undisturbed, end, "killed after write %d", i)
-			}
-		})
+				require.Equal(t, undisturbed.stands, end)
+			})
+		}
 	}
 }
 
 // run tells a story with sluice killed after its i-th write, never where i is 0, and returns how it ends
-// and how much sluice wrote. The end is empty where sluice wrote less than i times.
-func run(t *testing.T, name string, story story, i int) (end string, writes int) {
-	t.Run(name, func(t *testing.T) {
-		n := env.Namespace(t)
-		story.create(n)
-		restarted := make(chan error, 1)
-		if i > 0 {
-			env.Proxy.CrashAfter(n.Name, i, func() {
-				env.Sluice().Kill()
-				go func() {
-					_, err := env.StartSluice(context.WithoutCancel(t.Context()))
-					restarted <- err
-				}()
-			})
-		}
-		story.tell(t, n)
-		if i > 0 && env.Proxy.CrashPending() {
-			return
-		}
-		if i > 0 {
-			require.NoError(t, <-restarted)
-		}
+// and how much sluice wrote. The end is awaited, since sluice may be killed by another run just before. It is
+// empty where sluice wrote less than i times.
+func run(t *testing.T, story story, i int, want string) (end string, writes int) {
+	t.Helper()
+	var options []harness.Option
+	if story.steps != "" {
+		options = append(options, harness.Steps(story.steps))
+	}
+	n := env.Namespace(t, options...)
+	story.create(n)
+	before := len(env.Proxy.Writes(n.Name))
+	if i > 0 {
+		ctx := context.WithoutCancel(t.Context())
+		env.Proxy.CrashAfter(n.Name, i, func() { kills.kill(ctx) })
+	}
+	story.tell(t, n)
+	if i > 0 && env.Proxy.CrashPending(n.Name) {
+		return "", 0
+	}
+	await(t, n, want)
+	require.NoError(t, kills.alive(func() {
 		story.quiet(n)
-		end, writes = fingerprint(t, n), len(env.Proxy.Writes(n.Name))
-	})
+		end, writes = fingerprint(t, n), len(env.Proxy.Writes(n.Name))-before
+	}))
 	return end, writes
 }
 
@@ -139,7 +204,16 @@ func promoteStory(_ *testing.T, n *harness.Namespace) {
 	n.WaitStable("web")
 }
 
-func abortStory(_ *testing.T, n *harness.Namespace) {
+func twoStepsStory(_ *testing.T, n *harness.Namespace) {
+	setImage(n, v2)
+	for step := range 2 {
+		n.WaitPhase("web", canary.Waiting, step+1)
+		approve(n)
+	}
+	n.WaitStable("web")
+}
+
+func retryStory(_ *testing.T, n *harness.Namespace) {
 	setImage(n, v2)
 	release := n.WaitPhase("web", canary.Waiting, 1)
 	again(n, "the release is aborted", "annotate", "--overwrite", "deployment/web", canary.AbortAnnotation+"="+release.Name())
@@ -148,6 +222,21 @@ func abortStory(_ *testing.T, n *harness.Namespace) {
 		return err == nil && r != nil && r.Phase == canary.Aborted && r.Since != nil
 	})
 	n.PodsOfEventually("web", v2, 0)
+	n.Mark("web", watch.Retried)
+	again(n, "it is tried again", "annotate", "--overwrite", "deployment/web", canary.RetryAnnotation+"="+n.Release("web").Name())
+	n.WaitPhase("web", canary.Waiting, 1)
+	n.PodsOfEventually("web", v2, 1)
+}
+
+func scaleStory(_ *testing.T, n *harness.Namespace) {
+	setImage(n, v2)
+	n.WaitPhase("web", canary.Waiting, 1)
+	for _, replicas := range []int{6, 3} {
+		again(n, "it is scaled", "scale", "deployment/web", fmt.Sprintf("--replicas=%d", replicas))
+		n.PodsOfEventually("web", v1, replicas)
+		n.PodsOfEventually("web", v2, (replicas+4)/5) // 20 %
+	}
+	n.WaitPhase("web", canary.Waiting, 1)
 }
 
 func revertStory(_ *testing.T, n *harness.Namespace) {

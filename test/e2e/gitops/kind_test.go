@@ -119,3 +119,13 @@ func (w workload) waitPhase(name string) {
 	r := w.waitFor(phase(name), time.Minute)
 	require.Zero(w.t, r.Code, r)
 }
+
+// rest lets sluice look once more, and requires that it writes nothing.
+func (w workload) rest() {
+	w.t.Helper()
+	if w.kind.Kind == canary.StatefulSet {
+		harness.Set{Namespace: w.Namespace}.Quiet()
+		return
+	}
+	w.Quiet("web")
+}

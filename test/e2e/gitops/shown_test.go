@@ -57,12 +57,15 @@ func TestWhatToolsShow(t *testing.T) {
 // controllers rest.
 func (w workload) requireShown(when string, want shown) {
 	w.t.Helper()
-	w.Eventually("it is shown as "+when, func(context.Context) error {
+	is := func(context.Context) error {
 		if got := w.shown(); got.flux != want.flux || got.argo != want.argo || !strings.Contains(got.rollout, want.rollout) {
 			return errors.New(strings.Join([]string{string(got.flux), got.argo, got.rollout}, "; "))
 		}
 		return nil
-	})
+	}
+	w.Eventually("it is shown as "+when, is)
+	w.rest()
+	require.NoError(w.t, is(w.t.Context()), "it stays shown as %s", when)
 }
 
 func (w workload) shown() shown {

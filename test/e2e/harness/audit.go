@@ -30,24 +30,25 @@ func (n *Namespace) Reviewed() []Review {
 			continue // the line being written now
 		}
 		if o := entry.ObjectRef; o.Namespace == n.Name && (o.Resource == "deployments" || o.Resource == "statefulsets") && o.Subresource == "" {
-			reviews = append(reviews, Review{entry.Verb, entry.User.Username, callsSluice(entry.Annotations)})
+			reviews = append(reviews, Review{entry.Verb, entry.User.Username, callsSluice(entry.Annotations, ""), callsSluice(entry.Annotations, "round_1")})
 		}
 	}
 	require.NoError(n.t, lines.Err())
 	return reviews
 }
 
-// Review is a write and whether sluice was called for it.
+// Review is a write, whether sluice was called for it, and whether it was called again since another webhook
+// had changed the object.
 type Review struct {
-	Verb, User string
-	Called     bool
+	Verb, User    string
+	Called, Again bool
 }
 
 // callsSluice: the API server notes each mutating webhook that it calls, whatever the answer. The
 // validating ones are called for the same requests: their selectors and conditions are equal.
-func callsSluice(annotations map[string]string) bool {
+func callsSluice(annotations map[string]string, round string) bool {
 	for key, value := range annotations {
-		if strings.HasPrefix(key, "mutation.webhook.admission.k8s.io/") && strings.Contains(value, `.sluice.dev"`) {
+		if strings.HasPrefix(key, "mutation.webhook.admission.k8s.io/"+round) && strings.Contains(value, `.sluice.dev"`) {
 			return true
 		}
 	}

@@ -21,6 +21,8 @@ const (
 	Internal
 	// Lost: the API server does what was asked for and its answer is lost; sluice reads a 504.
 	Lost
+	// Gone: a watch begins at a version that the API server has forgotten.
+	Gone
 	// Hang: there is no answer at all until sluice gives up.
 	Hang
 )
@@ -30,6 +32,7 @@ var refusals = map[Fault]metav1.Status{
 	Conflict: {Code: http.StatusConflict, Reason: metav1.StatusReasonConflict, Message: "the test says that the object has been modified"},
 	TooMany:  {Code: http.StatusTooManyRequests, Reason: metav1.StatusReasonTooManyRequests, Message: "the test says that there are too many requests"},
 	Internal: {Code: http.StatusInternalServerError, Reason: metav1.StatusReasonInternalError, Message: "the test says that etcd is away"},
+	Gone:     {Code: http.StatusGone, Reason: metav1.StatusReasonExpired, Message: "the test says that this resourceVersion is too old"},
 	Lost:     {Code: http.StatusGatewayTimeout, Reason: metav1.StatusReasonTimeout, Message: "the test lost the answer"},
 }
 
@@ -67,7 +70,7 @@ func (p *Proxy) interfere(w http.ResponseWriter, r *http.Request) (_ *http.Reque
 	case Hang:
 		<-r.Context().Done()
 		return r, true
-	case Conflict, TooMany, Internal:
+	case Conflict, TooMany, Internal, Gone:
 		refuse(w, fault)
 		return r, true
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -112,7 +113,7 @@ func (n *Namespace) finish() {
 		n.Admin.AppsV1().StatefulSets(n.Name).DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{}),
 		n.Admin.CoreV1().Namespaces().Delete(ctx, n.Name, metav1.DeleteOptions{}),
 	} {
-		if err != nil {
+		if err != nil && !apierrors.IsNotFound(err) { // a test may have removed it
 			n.t.Errorf("removing namespace %s: %v", n.Name, err)
 		}
 	}

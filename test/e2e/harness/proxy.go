@@ -34,16 +34,17 @@ type Proxy struct {
 	mu     sync.Mutex
 	reads  map[string]int // by namespace
 	writes []Write
-	crash  *crash
+	crash  map[string]*crash // by namespace
 	holds  []*hold
 	faults map[string]func(Write) Fault // by namespace
+
+	watches watches
 }
 
 // crash is called after the n-th write to a namespace from now on.
 type crash struct {
-	namespace string
-	left      int
-	call      func()
+	left int
+	call func()
 }
 
 // errCrashed keeps the answer to the write after which sluice was ended from it.
@@ -60,7 +61,8 @@ func startProxy(c *cluster.Cluster) (*Proxy, error) {
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(ca)
-	p := &Proxy{admin: "Bearer " + c.Token("admin"), reads: map[string]int{}, faults: map[string]func(Write) Fault{}}
+	p := &Proxy{admin: "Bearer " + c.Token("admin"), reads: map[string]int{}, crash: map[string]*crash{}, faults: map[string]func(Write) Fault{},
+		watches: watches{open: map[int]openWatch{}, expired: map[string]bool{}}}
 	p.server = httptest.NewUnstartedServer(p.handler(target, &http.Transport{
 		TLSClientConfig:     &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
 		ForceAttemptHTTP2:   true,
@@ -103,6 +105,11 @@ func (p *Proxy) handler(target *url.URL, transport http.RoundTripper) http.Handl
 			p.wait(r)
 		}
 		r, answered := p.interfere(w, r)
+		if answered {
+			return
+		}
+		r, done, answered := p.watch(w, r)
+		defer done()
 		if !answered {
 			reverse.ServeHTTP(w, r)
 		}
@@ -129,6 +136,7 @@ func (p *Proxy) Reads(namespace string) int {
 // observe records the write that a response is for, and crashes sluice where that was asked for.
 func (p *Proxy) observe(response *http.Response) error {
 	r := response.Request
+	stoppable(response)
 	if r.Method == http.MethodGet || response.StatusCode >= 300 || r.Header.Get("Authorization") == p.admin ||
 		r.URL.Query().Has("dryRun") {
 		return nil
@@ -155,31 +163,31 @@ func (p *Proxy) observe(response *http.Response) error {
 var notStored = []string{"subjectaccessreviews", "tokenreviews", "token", "leases"}
 
 func (p *Proxy) due(w Write) func() {
-	if p.crash == nil || p.crash.namespace != w.Namespace || w.Resource == "events" {
+	c := p.crash[w.Namespace]
+	if c == nil || w.Resource == "events" {
 		return nil
 	}
-	if p.crash.left--; p.crash.left > 0 {
+	if c.left--; c.left > 0 {
 		return nil
 	}
-	call := p.crash.call
-	p.crash = nil
-	return call
+	delete(p.crash, w.Namespace)
+	return c.call
 }
 
 // CrashAfter calls f once the n-th write (events aside) to a namespace from now on was stored; sluice
-// gets no answer to it. A later call replaces an earlier one.
+// gets no answer to it. A later call for the namespace replaces an earlier one.
 func (p *Proxy) CrashAfter(namespace string, n int, f func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.crash = &crash{namespace: namespace, left: n, call: f}
+	p.crash[namespace] = &crash{left: n, call: f}
 }
 
 // CrashPending tells whether a CrashAfter has not come to pass, and takes it back.
-func (p *Proxy) CrashPending() bool {
+func (p *Proxy) CrashPending(namespace string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	pending := p.crash != nil
-	p.crash = nil
+	pending := p.crash[namespace] != nil
+	delete(p.crash, namespace)
 	return pending
 }
 

@@ -15,7 +15,7 @@ import (
 
 // quietFor is how long sluice is observed to write nothing. Nothing can show that a write will never
 // come; sluice answers an event within a few hundredths of a second.
-const quietFor = time.Second
+const quietFor = 2 * time.Second
 
 // Quiet requires that sluice writes nothing more: it has looked at the Deployment and done what there was
 // to do, a change that means nothing wakes it once more, and no write follows.

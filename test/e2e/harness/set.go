@@ -19,14 +19,18 @@ import (
 const Closed = 2147483647
 
 // Set is the StatefulSet "db" of a test in its Namespace.
-type Set struct{ *Namespace }
+type Set struct {
+	*Namespace
+	// Deliver, where it is set, brings a version in the place of `kubectl set image`.
+	Deliver func(image string) Result
+}
 
 // CreateSet creates a StatefulSet "db" as alice and waits until all of its pods are there.
 func (n *Namespace) CreateSet(s *appsv1.StatefulSet) Set {
 	n.t.Helper()
 	_, err := n.Env.Client(n.t, "alice").AppsV1().StatefulSets(n.Name).Create(n.t.Context(), s, metav1.CreateOptions{})
 	require.NoError(n.t, err)
-	set := Set{n}
+	set := Set{Namespace: n}
 	set.WaitComplete()
 	return set
 }

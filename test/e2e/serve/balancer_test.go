@@ -24,7 +24,7 @@ type balancer struct {
 type backend struct {
 	*replica
 	ready bool
-	open  int // connections that the API server has not closed
+	open  map[net.Conn]bool // connections that the API server has not closed
 }
 
 func startBalancer(t *testing.T) *balancer {
@@ -58,7 +58,7 @@ func (b *balancer) add(replicas ...*replica) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, r := range replicas {
-		b.backends = append(b.backends, &backend{replica: r})
+		b.backends = append(b.backends, &backend{replica: r, open: map[net.Conn]bool{}})
 	}
 }
 
@@ -68,7 +68,7 @@ func (b *balancer) open(r *replica) (count int, ready bool) {
 	defer b.mu.Unlock()
 	for _, known := range b.backends {
 		if known.replica == r {
-			return known.open, known.ready
+			return len(known.open), known.ready
 		}
 	}
 	return 0, false
@@ -119,9 +119,9 @@ func (b *balancer) serve(ctx context.Context, client net.Conn) {
 		if err != nil {
 			continue // it died since it was asked
 		}
-		b.count(known, 1)
+		b.count(known, server, true)
 		join(client, server)
-		b.count(known, -1)
+		b.count(known, server, false)
 		return
 	}
 }
@@ -140,10 +140,25 @@ func (b *balancer) order() []*backend {
 	return order
 }
 
-func (b *balancer) count(known *backend, by int) {
+func (b *balancer) count(known *backend, server net.Conn, open bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	known.open += by
+	if delete(known.open, server); open {
+		known.open[server] = true
+	}
+}
+
+// cut ends the connections with a replica, as a network does that gave its host up.
+func (b *balancer) cut(r *replica) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, known := range b.backends {
+		if known.replica == r {
+			for server := range known.open {
+				_ = server.Close()
+			}
+		}
+	}
 }
 
 // join copies both ways and returns when both sides have closed. An end is passed on as what it is: after

@@ -75,9 +75,11 @@ func (r *replica) kill() {
 }
 
 // terminate asks it to end, as a kubelet does; exited waits until it has and returns how.
-func (r *replica) terminate(t *testing.T) {
+func (r *replica) terminate(t *testing.T) { t.Helper(); r.signal(t, syscall.SIGTERM) }
+
+func (r *replica) signal(t *testing.T, s syscall.Signal) {
 	t.Helper()
-	require.NoError(t, r.cmd.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, r.cmd.Process.Signal(s))
 }
 
 func (r *replica) exited(t *testing.T) int {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 
@@ -55,6 +56,7 @@ func TestWhatInstallYamlInstalls(t *testing.T) {
 			require.Equal(t, before, bundles(t))
 			i.serveTrustedLeaves(t)
 		}},
+		{"a leader that is paused comes back to releases that went on without it", i.surviveAPause},
 		{"a replica that is told to end loses no request", i.drain},
 		{"sluice was never refused anything", i.wasNeverRefused},
 		{"deleting what was applied takes everything out", leavesNothing},
@@ -140,8 +142,11 @@ func (i *installation) surviveAKill(t *testing.T) {
 	n := env.Namespace(t)
 	called(t, n)
 	n.Create(builders.MakeDeployment("web").Replicas(4).RollingUpdate("1", "0").Obj())
+	set := n.CreateSet(builders.MakeStatefulSet("db").Replicas(3).Obj())
 	n.SetImage("web", v2)
+	set.SetImage(v2)
 	n.WaitPhase("web", canary.Waiting, 1)
+	set.WaitPhase(canary.Waiting, 1)
 	load := startLoad(t, n)
 	leader, holder := i.leader(t)
 	i.waitBusy(t, leader)
@@ -152,13 +157,73 @@ func (i *installation) surviveAKill(t *testing.T) {
 	letGo := time.Now()
 	t.Logf("%d writes failed until the balancer had let go of the dead replica", len(failures(load.since(time.Time{}))))
 	n.Approve("web")
+	set.Approve()
 	next, nextHolder := i.leader(t)
 	require.NotSame(t, leader, next)
 	require.NotEqual(t, holder, nextHolder)
 	n.WaitStable("web")
 	require.Len(t, n.PodsOf("web", v2), 4)
+	set.WaitStable(v2)
 	load.stop()
 	load.served(t, letGo)
+}
+
+// surviveAPause: a leader does nothing for longer than its Lease, as on a host that hangs. The other one
+// finishes what was under way. When the first one wakes it still believes that it leads; it changes nothing,
+// and serves on as one that does not.
+func (i *installation) surviveAPause(t *testing.T) {
+	n := env.Namespace(t)
+	called(t, n)
+	n.Create(builders.MakeDeployment("web").Replicas(4).RollingUpdate("1", "0").Obj())
+	set := n.CreateSet(builders.MakeStatefulSet("db").Replicas(3).Obj())
+	n.SetImage("web", v2)
+	set.SetImage(v2)
+	values := map[string]string{
+		"deployment/web": n.WaitPhase("web", canary.Waiting, 1).ApproveValue(), "statefulset/db": set.WaitPhase(canary.Waiting, 1).ApproveValue(),
+	}
+	paused, holder := i.leader(t)
+	paused.signal(t, syscall.SIGSTOP)
+	i.without(paused)
+	eventually(t, "the paused one is not ready", func(context.Context) error {
+		if _, ready := i.open(paused); ready {
+			return errors.New("it is")
+		}
+		i.cut(paused)
+		return nil
+	})
+	n.Mark("web", watch.Approved)
+	n.Mark("db", watch.Approved)
+	for workload, value := range values {
+		n.Eventually("the step is approved", func(context.Context) error {
+			result := n.Command("alice", "kubectl", "annotate", "--overwrite", workload, canary.ApproveAnnotation+"="+value)
+			if result.Code != 0 {
+				return errors.New(result.String())
+			}
+			return nil
+		})
+	}
+	next, nextHolder := i.leader(t)
+	require.NotSame(t, paused, next)
+	require.NotEqual(t, holder, nextHolder)
+	n.WaitStable("web")
+	set.WaitStable(v2)
+
+	web, db := n.Deployment("web"), set.Get()
+	paused.signal(t, syscall.SIGCONT)
+	eventually(t, "it knows that it leads no more", func(ctx context.Context) error {
+		leads, err := paused.leads(ctx)
+		if err == nil && leads {
+			err = errors.New("it believes so")
+		}
+		return err
+	})
+	i.replicas = append(i.replicas, paused)
+	i.waitReady(t)
+	still, stillHolder := i.leader(t)
+	require.Same(t, next, still)
+	require.Equal(t, nextHolder, stillHolder)
+	require.Equal(t, web.ResourceVersion, n.Deployment("web").ResourceVersion)
+	require.Equal(t, db.ResourceVersion, set.Get().ResourceVersion)
 }
 
 // drain: while the replica ends that the API server has its connections with, and with it its term as the
@@ -232,13 +297,22 @@ func (i *installation) wasNeverRefused(t *testing.T) {
 	}
 }
 
-// leavesNothing: afterwards workloads roll out as if sluice had never been there.
+// leavesNothing: what is held stays held, until people let it go on natively. Afterwards workloads roll out as
+// if sluice had never been there.
 func leavesNothing(t *testing.T) {
 	n := env.Namespace(t)
 	called(t, n)
 	for _, name := range []string{"web", "free"} {
 		n.Create(builders.MakeDeployment(name).Obj())
 	}
+	mid := env.Namespace(t)
+	called(t, mid)
+	mid.Create(builders.MakeDeployment("web").Replicas(3).Obj())
+	set := mid.CreateSet(builders.MakeStatefulSet("db").Replicas(3).Obj())
+	mid.SetImage("web", v2)
+	set.SetImage(v2)
+	mid.WaitPhase("web", canary.Waiting, 1)
+	set.WaitPhase(canary.Waiting, 1)
 	uninstall(t)
 	alice := env.Client(t, "alice")
 	eventually(t, "the API server has forgotten sluice", func(ctx context.Context) error {
@@ -254,4 +328,16 @@ func leavesNothing(t *testing.T) {
 	n.Mark("web", watch.Native)
 	n.SetImage("web", v2)
 	n.WaitDeployment("web", "it rolls out natively", harness.Complete)
+
+	require.True(t, mid.Deployment("web").Spec.Paused)
+	require.Len(t, mid.PodsOf("web", v1), 3)
+	require.EqualValues(t, harness.Closed, set.Partition())
+	set.WaitImages(v1, v1, v2)
+	mid.Mark("web", watch.Approved)
+	mid.Mark("db", watch.Disturbed)
+	mid.Mark("db", watch.ApprovedFull)
+	mid.Kubectl("rollout", "resume", "deployment/web")
+	mid.WaitDeployment("web", "it rolls out natively", harness.Complete)
+	mid.Kubectl("patch", "statefulset/db", "-p", `{"spec":{"updateStrategy":{"rollingUpdate":{"partition":0}}}}`)
+	set.WaitImages(v2, v2, v2)
 }

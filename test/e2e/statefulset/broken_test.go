@@ -36,7 +36,7 @@ func TestABrokenVersionIsTakenBackByItsDeadline(t *testing.T) {
 		s.WaitImages(v1, v1, v1, v1)
 		requireKept(t, stable, s.Pods(), "db-0", "db-1", "db-2")
 		require.EqualValues(t, harness.Closed, s.Partition())
-		s.Quiet()
+		quietWhenAborted(s)
 	})
 }
 
@@ -51,6 +51,7 @@ func TestABrokenVersionIsRevertedOrSuperseded(t *testing.T) {
 			s.WaitImages(v1, v1, v1) // and db-3, which is not ready
 			s.SetImage(v1)
 			s.WaitStable(v1)
+			requireKept(t, stable, s.Pods(), "db-0", "db-1", "db-2")
 		}
 		s.SetImage(crash)
 		s.WaitImages(v1, v1, v1)

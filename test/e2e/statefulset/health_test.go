@@ -39,16 +39,30 @@ func TestWhatAilsACanaryPodIsSaidAtOnce(t *testing.T) {
 		db.SetImage("example/app:crash")
 		waitReason(t, db, "pod db-3 container app: ", "exit code")
 	})
-	t.Run("an exceeded quota, which only Events tell of", func(t *testing.T) {
-		t.Parallel()
-		// The quota is less than what runs already, so that a pod that is replaced does not come back.
-		n := env.Namespace(t)
-		db := n.CreateSet(builders.MakeStatefulSet("db").Replicas(3).Obj())
-		quota := &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Name: "pods"}}
-		quota.Spec.Hard = corev1.ResourceList{corev1.ResourcePods: resource.MustParse("1")}
-		_, err := n.Admin.CoreV1().ResourceQuotas(n.Name).Create(t.Context(), quota, metav1.CreateOptions{})
-		require.NoError(t, err)
-		db.SetImage(v2)
-		waitReason(t, db, "db-2", "exceeded quota")
-	})
+	// A quota is less than what runs already, and whatever else forbids pods forbids those that run too, so that
+	// a pod that is replaced does not come back. Only Events tell of it.
+	for name, test := range map[string]struct {
+		forbid func(ctx context.Context, n *harness.Namespace) error
+		want   string
+	}{
+		"an exceeded quota": {want: "exceeded quota", forbid: func(ctx context.Context, n *harness.Namespace) error {
+			quota := &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Name: "pods"}}
+			quota.Spec.Hard = corev1.ResourceList{corev1.ResourcePods: resource.MustParse("1")}
+			_, err := n.Admin.CoreV1().ResourceQuotas(n.Name).Create(ctx, quota, metav1.CreateOptions{})
+			return err
+		}},
+		"pod security": {want: "violates PodSecurity", forbid: func(_ context.Context, n *harness.Namespace) error {
+			n.Label("pod-security.kubernetes.io/enforce", "restricted")
+			return nil
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			n := env.Namespace(t)
+			db := n.CreateSet(builders.MakeStatefulSet("db").Replicas(3).Obj())
+			require.NoError(t, test.forbid(t.Context(), n))
+			db.SetImage(v2)
+			waitReason(t, db, "db-2", test.want)
+		})
+	}
 }

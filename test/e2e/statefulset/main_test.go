@@ -54,6 +54,14 @@ func requireHeld(t *testing.T, s harness.Set, step int, images ...string) *canar
 	return r
 }
 
+// quietWhenAborted is Quiet once the set's condition tells of the abort, which is the last that sluice writes.
+func quietWhenAborted(s harness.Set) {
+	s.Wait("its condition tells of the abort", func(set *appsv1.StatefulSet) bool {
+		return slices.ContainsFunc(set.Status.Conditions, func(c appsv1.StatefulSetCondition) bool { return c.Type == canary.ConditionStalled })
+	})
+	s.Quiet()
+}
+
 // holdWarning is what whoever starts a release reads.
 func holdWarning(s harness.Set, r *canary.Release, steps int, pods string) string {
 	return fmt.Sprintf("sluice: statefulset/db is held as release %d: step 1 of %d runs %s; once available, approve with: "+

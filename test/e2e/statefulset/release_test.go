@@ -87,7 +87,7 @@ func TestAnAbortBringsTheStablePodsBack(t *testing.T) {
 	require.Equal(t, v2, db.Image(), "the user's template stays")
 	require.EqualValues(t, harness.Closed, db.Partition())
 	require.Contains(t, db.WaitEvent("db", "ReleaseAborted"), "aborted by alice")
-	db.Quiet()
+	quietWhenAborted(db)
 
 	again := db.Kubectl("annotate", "statefulset/db", "example.com/note=1")
 	require.Contains(t, again.Stderr, "is still held and aborted: aborted by alice")

@@ -7,13 +7,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"sluice.dev/sluice/canary"
 	"sluice.dev/sluice/test/builders"
 	"sluice.dev/sluice/test/e2e/harness"
-	"sluice.dev/sluice/test/e2e/watch"
 )
 
 // two is a set of two pods, made at once.
@@ -29,6 +27,18 @@ func TestEveryKubectlWriteOfATemplateIsHeld(t *testing.T) {
 		},
 		"kubectl replace": func(s harness.Set) harness.Result {
 			return s.Replace(s.Manifest(two().Image(v2).Obj()))
+		},
+		"kubectl apply": func(s harness.Set) harness.Result {
+			return s.Kubectl("apply", "-f", s.Manifest(two().Image(v2).Obj()))
+		},
+		"kubectl apply --server-side": func(s harness.Set) harness.Result {
+			return s.Kubectl("apply", "--server-side", "--force-conflicts", "-f", s.Manifest(two().Image(v2).Obj()))
+		},
+		"kubectl patch": func(s harness.Set) harness.Result {
+			return s.Kubectl("patch", "statefulset/db", "-p", containers)
+		},
+		"kubectl patch --type=json": func(s harness.Set) harness.Result {
+			return s.Kubectl("patch", "statefulset/db", "--type=json", "-p", `[{"op":"replace","path":"/spec/template/spec/containers/0/image","value":"`+v2+`"}]`)
 		},
 		"kubectl patch --type=merge": func(s harness.Set) harness.Result {
 			return s.Kubectl("patch", "statefulset/db", "--type=merge", "-p", containers)
@@ -49,6 +59,28 @@ func TestEveryKubectlWriteOfATemplateIsHeld(t *testing.T) {
 			s.Approve()
 			s.WaitReleased()
 			require.Zero(t, s.Partition())
+		})
+	}
+}
+
+// TestWhatIsInATemplateIsHeld: a label, an annotation and an env variable are a version as an image is.
+func TestWhatIsInATemplateIsHeld(t *testing.T) {
+	t.Parallel()
+	for name, write := range map[string][]string{
+		"a label":    {"patch", "statefulset/db", "-p", `{"spec":{"template":{"metadata":{"labels":{"team":"shop"}}}}}`},
+		"a restart":  {"rollout", "restart", "statefulset/db"},
+		"a variable": {"set", "env", "statefulset/db", "GREETING=hello"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := env.Namespace(t).CreateSet(two().Obj())
+			result := s.Kubectl(write...)
+			release := requireHeld(t, s, 1, v1, v1)
+			require.Equal(t, []string{holdWarning(s, release, 1, "1 new pod of 2")}, result.Warnings())
+			set, pods := s.Get(), s.Pods()
+			require.Equal(t, set.Status.CurrentRevision, pods["db-0"].Labels[appsv1.StatefulSetRevisionLabel])
+			require.Equal(t, set.Status.UpdateRevision, pods["db-1"].Labels[appsv1.StatefulSetRevisionLabel])
+			require.NotEqual(t, set.Status.CurrentRevision, set.Status.UpdateRevision)
 		})
 	}
 }
@@ -177,42 +209,6 @@ func TestAWriteOfTheStateOrOfThePartitionReleasesNothing(t *testing.T) {
 	require.EqualValues(t, 2, s.Partition())
 	s.WaitImages(v1, v1, v2, v2)
 	s.Quiet()
-}
-
-func TestABackupOfAHeldSetBecomesAPlainOne(t *testing.T) {
-	t.Parallel()
-	s := env.Namespace(t).CreateSet(two().Partition(1).Obj())
-	s.SetImage(v2)
-	requireHeld(t, s, 1, v1, v2)
-	held := s.Get()
-	backup := &appsv1.StatefulSet{
-		TypeMeta:   metav1.TypeMeta{APIVersion: "apps/v1", Kind: "StatefulSet"},
-		ObjectMeta: metav1.ObjectMeta{Name: "db", Labels: held.Labels, Annotations: held.Annotations},
-		Spec:       held.Spec,
-	}
-	s.Kubectl("delete", "statefulset/db", "--wait")
-	s.Kubectl("create", "-f", s.Manifest(backup))
-	s.WaitComplete()
-	require.EqualValues(t, 1, s.Partition())
-	require.NotContains(t, s.Get().Annotations, canary.ReleaseAnnotation)
-	require.NotContains(t, s.Get().Labels, canary.ActiveLabel)
-	require.Equal(t, []string{v2, v2}, s.Images())
-}
-
-func TestPermissionsAndFourEyes(t *testing.T) {
-	t.Parallel()
-	s := env.Namespace(t, harness.Annotation(canary.ApprovalAnnotation, "four-eyes")).CreateSet(two().Obj())
-	s.SetImage(v2)
-	release := requireHeld(t, s, 1, v1, v2)
-	approve := []string{"kubectl", "annotate", "--overwrite", "statefulset/db", canary.ApproveAnnotation + "=" + release.ApproveValue()}
-	s.Refused("alice", []string{"needs somebody else's approval", `"alice" is its author`}, approve[0], approve[1:]...)
-	s.Refused("bob", []string{`"bob" may not approve a step of statefulset/db`, `the verb "promote" on statefulsets.apps`}, approve[0], approve[1:]...)
-	s.Refused("alice", []string{`the verb "bypass" on statefulsets.apps`}, "kubectl", "annotate", "statefulset/db", canary.CanaryAnnotation+"=disabled")
-	s.Refused("alice", []string{`the verb "bypass" on statefulsets.apps`}, "kubectl", "label", "statefulset/db", canary.EnabledLabel+"=false")
-	require.Equal(t, release, s.Release())
-	s.Mark("db", watch.Approved)
-	require.Zero(t, s.Command("admin", approve[0], approve[1:]...).Code)
-	s.WaitStable(v2)
 }
 
 func TestApprovalAtTheWrongTime(t *testing.T) {
