@@ -38,7 +38,7 @@ type Write struct {
 	ForgetStable bool
 }
 
-// Tells: the write changes conditions and nothing that the release depends on.
+// Tells returns whether the write changes conditions, and nothing that the release depends on.
 func (w *Write) Tells() bool { return w.SetCondition != nil || w.ClearConditions }
 
 // CanarySpec is the canary ReplicaSet to create; template and selector are the Deployment's.
