@@ -68,6 +68,7 @@ func (c *Cluster) apiserverFlags() []string {
 		"--allow-privileged",
 		"--audit-policy-file=" + c.path("audit-policy.yaml"),
 		"--audit-log-path=" + c.AuditLog(),
+		"--audit-log-maxsize=10000", // MB: whoever reads it reads one file
 	}
 }
 

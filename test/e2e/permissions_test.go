@@ -19,6 +19,7 @@ import (
 var unusedHere = map[string]string{
 	"delete pods":                       "StatefulSets are released in test/e2e/statefulset",
 	"patch apps/statefulsets":           "StatefulSets are released in test/e2e/statefulset",
+	"patch apps/statefulsets/status":    "StatefulSets are released in test/e2e/statefulset",
 	"create coordination.k8s.io/leases": "sluice dev stands for no election: test/e2e/serve does",
 	"update coordination.k8s.io/leases": "sluice dev stands for no election: test/e2e/serve does",
 	"update secrets":                    "the certificate authority is renewed after months: tests of certs",

@@ -130,15 +130,21 @@ func (r *replica) leads(ctx context.Context) (bool, error) {
 	return leads.MatchString(metrics), err
 }
 
-// freeAddresses returns loopback addresses that nobody listens on.
+// given are the addresses that freeAddresses returned: whoever got one may not listen on it yet.
+var given = map[string]bool{}
+
+// freeAddresses returns loopback addresses that nobody listens on or is going to.
 func freeAddresses(t *testing.T, n int) []string {
 	t.Helper()
-	addresses := make([]string, n)
-	for i := range addresses {
+	var addresses []string
+	for len(addresses) < n {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		require.NoError(t, err)
 		defer l.Close() // all at once, so that they differ
-		addresses[i] = l.Addr().String()
+		if address := l.Addr().String(); !given[address] {
+			given[address] = true
+			addresses = append(addresses, address)
+		}
 	}
 	return addresses
 }
