@@ -46,12 +46,9 @@ build: ## Build sluice and its kubectl plugin into bin/
 .PHONY: test
 test: unit e2e ## Run every test: unit tests of all modules, then end to end
 
-# canary starts no goroutine, and the tests of its controller run each simulated cluster in one: the race
-# detector would find nothing there, and take ten times as long.
 .PHONY: unit
 unit: tools ## Run the unit tests, with the race detector where there is a C compiler
-	go test $(RACE) -timeout 30m $$(go list ./... | grep -v -e '/canary$$' -e '/canary/controller$$')
-	go test -timeout 30m ./canary ./canary/controller
+	go test $(RACE) -timeout 60m ./...
 	go test -C test/cluster $(RACE) -timeout 15m ./...
 
 .PHONY: e2e
