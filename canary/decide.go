@@ -233,6 +233,9 @@ func decideCreate(r Review, w World) Decision {
 	}
 	if carried, _ := DecodeRelease(r.New.Metadata.Annotations); carried != nil {
 		undo(d.Want, carried, r.New)
+		if r.Kind != Deployment {
+			d.Want.Paused = nil // no other kind has the field, whatever a forged state says
+		}
 	}
 	return d
 }
