@@ -1,5 +1,7 @@
 package canary
 
+import "sluice.dev/sluice/hashing"
+
 // Labels that people and admission set.
 const (
 	// EnabledLabel on a Namespace ("true") opts it in; on a workload "false" opts it out, which needs
@@ -24,6 +26,11 @@ const (
 	// OverridesAnnotation is read on the Namespace only.
 	OverridesAnnotation = "sluice.dev/overrides"
 )
+
+// ConfigSeenAnnotation is what sluice's controller last saw of the workload's config, a hashing.Seen. Only
+// sluice writes it. In a write that changes it, admission reads the config, and holds what is new of it
+// as a release.
+const ConfigSeenAnnotation = hashing.AnnotationConfigSeen
 
 // Annotations that drive a release. They name what they mean, so that a stale one does nothing, and
 // they take effect only in the write that changes them.

@@ -17,6 +17,12 @@ func Config(r Review, namespace map[string]string) ([]hashing.Reference, error) 
 	return hashing.Join(refs, extra), err
 }
 
+// ConfigOf returns what counts as config of a stored workload as it stands, with the annotations of its
+// Namespace. None where config is ignored, or the policy is not valid.
+func ConfigOf(w *Workload, namespace map[string]string) ([]hashing.Reference, error) {
+	return Config(Review{Operation: Create, New: w}, namespace)
+}
+
 // configPolicy is the policy that says what config is; the zero one where it is not valid, which Decide
 // refuses.
 func configPolicy(r Review, namespace map[string]string) Policy {
@@ -24,7 +30,7 @@ func configPolicy(r Review, namespace map[string]string) Policy {
 	case r.Operation == Create:
 		s, _ := settings(namespace, r.New)
 		return s.Policy
-	case r.Sluice: // it reads config once more, for a release that has begun
+	case r.Sluice && !(change{Review: r}).notices(): // it reads config once more, for a release that has begun
 		if release, err := DecodeRelease(r.Old.Metadata.Annotations); err == nil && release != nil {
 			return release.Policy
 		}

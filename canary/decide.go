@@ -30,7 +30,7 @@ func Ask(r Review) (Needs, error) {
 		return Needs{}, err
 	}
 	if r.Sluice {
-		return Needs{Digest: c.settles()}, nil
+		return Needs{Namespace: c.notices(), Digest: c.settles() || c.notices()}, nil
 	}
 	needs := Needs{Verbs: bypassVerbs(r.Old, r.New)}
 	if c.withdraws() {
@@ -49,6 +49,27 @@ func Ask(r Review) (Needs, error) {
 // Decide answers the review. It is pure: the same review and world give the same decision. An error
 // means that the objects could not be read.
 func Decide(r Review, w World) (Decision, error) {
+	d, err := decide(r, w)
+	if d.Want != nil && !r.Sluice {
+		keepSeen(r, d.Want)
+	}
+	return d, err
+}
+
+// keepSeen keeps what the controller has seen of the config, which is nobody else's to write.
+func keepSeen(r Review, want *Want) {
+	var before *string
+	if r.Old != nil {
+		if seen, ok := r.Old.Metadata.Annotations[ConfigSeenAnnotation]; ok {
+			before = &seen
+		}
+	}
+	if after, ok := r.New.Metadata.Annotations[ConfigSeenAnnotation]; ok != (before != nil) || (ok && after != *before) {
+		want.Annotations[ConfigSeenAnnotation] = before
+	}
+}
+
+func decide(r Review, w World) (Decision, error) {
 	if r.Operation == Create {
 		return decideCreate(r, w), nil
 	}
@@ -59,7 +80,10 @@ func Decide(r Review, w World) (Decision, error) {
 	if err != nil {
 		return Decision{}, err
 	}
-	if r.Sluice {
+	switch {
+	case c.notices():
+		return c.notice(w)
+	case r.Sluice:
 		return c.advance(w)
 	}
 	if reason, message := c.guard(w); reason != "" {
@@ -73,7 +97,7 @@ func Decide(r Review, w World) (Decision, error) {
 	case c.sameTemplate:
 		return c.drive(w)
 	case c.reverts():
-		return c.revert()
+		return c.revert(c.release.stableAgain(c.newHash))
 	case c.resumesPromotion():
 		return c.resumePromotion()
 	default:
@@ -124,6 +148,12 @@ func classify(r Review) (change, error) {
 // reverts: the stable template comes back.
 func (c change) reverts() bool {
 	return c.release != nil && !c.sameTemplate && c.release.stableAgain(c.newHash) != nil
+}
+
+// notices: sluice's own write of what it has seen of the config.
+func (c change) notices() bool {
+	seen := c.New.Metadata.Annotations[ConfigSeenAnnotation]
+	return c.Sluice && seen != "" && seen != c.Old.Metadata.Annotations[ConfigSeenAnnotation]
 }
 
 // nextID is the ID of a release that this write starts.

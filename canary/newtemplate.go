@@ -29,6 +29,7 @@ func (c change) start(w World) (Decision, error) {
 		return Decision{}, err
 	}
 	next := c.newRelease(s, Revision{Hash: c.oldHash, Digest: old}, digest)
+	next.StableConfig = c.config(old, c.oldHash)
 	next.Held = c.firstWishes()
 	if c.pausedByUser(next.Held) {
 		next.Step = 0
@@ -75,23 +76,32 @@ func (c change) newRelease(s Settings, stable Revision, digest string) *Release 
 		Canary: Revision{Hash: c.newHash, Digest: digest},
 		Policy: s.Policy,
 		Author: c.User,
+		Cause:  c.cause(),
 	}
 }
 
-// revert takes the stable template back, with the digest that its ReplicaSet has, so that no stable pod
-// is touched.
-func (c change) revert() (Decision, error) {
+// revert takes a stable version back, with the digest that its ReplicaSet has, so that no stable pod is
+// touched.
+func (c change) revert(stable *Revision) (Decision, error) {
 	next := c.release.clone()
 	next.Held = c.wishes()
-	next.Phase, next.Since, next.Reason = Reverting, nil, "the stable version was applied again"
-	next.Gate = nil
-	if next.Holds() {
-		next.Stage = revertStage(c.Kind)
+	reason := "the stable version was applied again"
+	if c.notices() {
+		reason = "the config is what it was before"
 	}
+	next.revertTo(c.Kind, reason)
 	d := c.with(Reverted, next)
-	d.Want.Digest = &c.release.stableAgain(c.newHash).Digest
+	d.Want.Digest = &stable.Digest
 	d.Warnings = []string{c.revertWarning()}
 	return d, nil
+}
+
+// revertTo sets the release on its way back. The controller stamps it.
+func (r *Release) revertTo(kind, reason string) {
+	r.Phase, r.Since, r.Reason, r.Gate = Reverting, nil, reason, nil
+	if r.Holds() {
+		r.Stage = revertStage(kind)
+	}
 }
 
 // revertStage is where a revert of what is held begins. A StatefulSet does not touch pods of the version
@@ -135,6 +145,9 @@ func (c change) supersede(w World) (Decision, error) {
 	}
 	next := c.newRelease(s, stable, s.digest(w))
 	next.Former = former
+	if stable == c.release.Stable {
+		next.StableConfig = c.release.StableConfig
+	}
 	next.Held = c.wishes()
 	next.Surge = c.release.Surge
 	if c.disabled(s, w) {

@@ -69,9 +69,14 @@ type Release struct {
 	// Former is the version that a StatefulSet was being promoted from when this release superseded that
 	// promotion: Kubernetes still makes pods of it.
 	Former *Revision `json:"former,omitempty"`
+	// StableConfig is the digest of the stable version's config where its template has none, or one that
+	// cannot be verified; empty where nobody has seen it.
+	StableConfig string `json:"stableConfig,omitempty"`
 	// Policy is the one in force when the release started.
-	Policy    Policy     `json:"policy"`
-	Author    string     `json:"author,omitempty"`
+	Policy Policy `json:"policy"`
+	Author string `json:"author,omitempty"`
+	// Cause names the config that changed, "configmap/app: color", where that is what the release is about.
+	Cause     string     `json:"cause,omitempty"`
 	Approvals []Approval `json:"approvals,omitempty"`
 	// Reason is one sentence for people: why the release is in this phase.
 	Reason string `json:"reason,omitempty"`

@@ -40,8 +40,11 @@ type World struct {
 	NamespaceAnnotations map[string]string
 	// OptedOut: the Namespace does not carry EnabledLabel "true" (any more).
 	OptedOut bool
-	// Digest of the new template, empty where it refers to no config.
+	// Digest of the new template, empty where it refers to no config. Content that KnownConfig knows has
+	// the digest that stands for it there.
 	Digest string
+	// ConfigMissing: config that pods wait for is missing, and so there is no digest.
+	ConfigMissing bool
 	// Allowed answers Needs.Verbs.
 	Allowed map[string]bool
 }

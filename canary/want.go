@@ -30,6 +30,9 @@ func (c change) advance(w World) (Decision, error) {
 	}
 	if c.settles() {
 		next.Canary.Digest = c.release.Policy.digest(w)
+		if next.Canary == next.Stable {
+			next.revertTo(c.Kind, "the config is what it was before")
+		}
 		d.Want = withDigest(c.with(Advanced, next).Want, next.Canary.Digest)
 	}
 	return d, err

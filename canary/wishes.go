@@ -78,7 +78,7 @@ func (c change) wishesPaused(before, fromFile bool) bool {
 // where it did not.
 func (c change) firstInvocation() *Release {
 	incoming, _ := DecodeRelease(c.New.Metadata.Annotations)
-	if c.Sluice || incoming == nil || incoming.ID != c.nextID() {
+	if incoming == nil || incoming.ID != c.nextID() || (c.Sluice && !c.notices()) {
 		return nil
 	}
 	return incoming

@@ -5,6 +5,14 @@ const (
 	// Written by admission, read by admission and by the config controller. Default: absent.
 	AnnotationConfigHash = "sluice.dev/config-hash"
 
+	// AnnotationConfigSeen is on the workload and holds a Seen. Written by the config controller, read by admission and by
+	// the controller. Default: absent.
+	AnnotationConfigSeen = "sluice.dev/config-seen"
+
+	// AnnotationConfigAtOnce is written by users on a ConfigMap or Secret: how many of the workloads that use it may be on
+	// the way to its new content at once, a positive number. Default: the flag --config-at-once.
+	AnnotationConfigAtOnce = "sluice.dev/config-at-once"
+
 	// AnnotationConfig is written by users and says what a change of config does. On a namespace or workload it is
 	// ConfigHash (default), ConfigPin or ConfigIgnore; on a ConfigMap or Secret only ConfigIgnore means something.
 	AnnotationConfig = "sluice.dev/config"

@@ -16,6 +16,8 @@ type Object struct {
 	Data, BinaryData map[string][]byte
 	// Ignored objects carry AnnotationConfig: ConfigIgnore; a digest leaves them out.
 	Ignored bool
+	// AtOnce is the value of AnnotationConfigAtOnce, 0 where there is none that is valid.
+	AtOnce int
 }
 
 // Format implements fmt.Formatter for every verb.

@@ -19,7 +19,20 @@ type call struct {
 // calls has every permission of sluice's ServiceAccount, by role, resource,
 // name and verb, and one call that needs it.
 var calls = map[string]call{
-	"cluster namespaces get": {"webhook/observe.go", "o.reader.Get(ctx, types.NamespacedName{Name: name}, namespace)"},
+	"cluster namespaces get":   {"webhook/observe.go", "o.reader.Get(ctx, types.NamespacedName{Name: name}, namespace)"},
+	"cluster namespaces list":  {"hashing/controller/setup.go", "source.TypedKind(t.users.cache, client.Object(namespace)"},
+	"cluster namespaces watch": {"hashing/controller/setup.go", "source.TypedKind(t.users.cache, client.Object(namespace)"},
+
+	"cluster configmaps list":  {"hashing/controller/watch.go", "resource.List(ctx, metav1.ListOptions{Limit: 1})"},
+	"cluster configmaps watch": {"hashing/controller/watch.go", "watchtools.NewRetryWatcherWithContext("},
+	"cluster secrets list":     {"hashing/controller/watch.go", "resource.List(ctx, metav1.ListOptions{Limit: 1})"},
+	"cluster secrets watch":    {"hashing/controller/watch.go", "watchtools.NewRetryWatcherWithContext("},
+
+	"cluster apps/daemonsets get":   {"hashing/controller/observe.go", "r.live.Get(ctx, w.NamespacedName, s.object)"},
+	"cluster apps/daemonsets list":  {"hashing/controller/setup.go", "source.TypedKind(t.users.cache, k.object"},
+	"cluster apps/daemonsets watch": {"hashing/controller/setup.go", "source.TypedKind(t.users.cache, k.object"},
+	"cluster apps/daemonsets patch": {"hashing/controller/reconcile.go", "r.live.Patch(ctx, target"},
+
 	"cluster configmaps get": {"hashing/live/read.go", "c.Get(ctx, key, &configMap)"},
 	"cluster secrets get":    {"hashing/live/read.go", "c.Get(ctx, key, &secret)"},
 	"cluster pods list":      {"canary/controller/trouble.go", "r.client.List(ctx, pods"},

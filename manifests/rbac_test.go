@@ -29,9 +29,9 @@ func requireNoWildcard(t *testing.T, role string, rules []rbacv1.PolicyRule) {
 	}
 }
 
-func TestOutsideItsNamespaceSluiceCanOnlyGetAnObjectOfConfig(t *testing.T) {
+func TestOutsideItsNamespaceSluiceOnlyReadsConfig(t *testing.T) {
 	for _, rule := range rulesOn(typed(t, &rbacv1.ClusterRole{}, "sluice").Rules, "secrets", "configmaps") {
-		require.Equal(t, []string{"get"}, rule.Verbs)
+		require.Equal(t, []string{"get", "list", "watch"}, rule.Verbs)
 	}
 }
 

@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -81,6 +82,7 @@ func (o observer) config(ctx context.Context, req *request, review canary.Review
 		seen.world.Digest, err = canary.TemplateDigest(review.New.Spec.Template)
 	default:
 		seen.world.Digest, seen.warnings, err = o.digest(ctx, req.Namespace, namespace.Annotations, review)
+		seen.world.ConfigMissing = len(seen.warnings) > 0
 	}
 	return err
 }
@@ -111,24 +113,47 @@ func (o observer) digest(ctx context.Context, namespace string, defaults map[str
 	if len(warnings) > 0 {
 		return "", warnings, nil
 	}
-	previous := ""
-	if review.Old != nil {
-		if previous, err = canary.TemplateDigest(review.Old.Spec.Template); err != nil {
-			return "", nil, err
+	digest, err := o.knownDigest(ctx, namespace, refs, objects, review)
+	return digest, nil, err
+}
+
+// knownDigest returns the digest that stands for the content where it is known, and else a new one. Where
+// only a lost key or a later version could tell, a template that is the same keeps its digest: nothing
+// tells that the content changed, and a lost key must roll nothing. A new template is a release anyway.
+func (o observer) knownDigest(
+	ctx context.Context, namespace string, refs []hashing.Reference, objects []hashing.Object, review canary.Review,
+) (string, error) {
+	known, err := canary.KnownConfig(review)
+	if err != nil {
+		return "", err
+	}
+	fresh, lost := "", (*canary.Known)(nil)
+	for _, k := range known {
+		if k.Digest == "" {
+			continue
+		}
+		digest, err := o.keyring.Digest(ctx, k.Digest, namespace, refs, objects)
+		var unverifiable *hashing.UnverifiableError
+		switch {
+		case errors.As(err, &unverifiable):
+			lost = cmp.Or(lost, &k)
+		case err != nil:
+			return "", err
+		case digest == k.Digest:
+			return k.Means, nil
+		default:
+			fresh = digest
 		}
 	}
-	digest, err := o.keyring.Digest(ctx, previous, namespace, refs, objects)
-	var unverifiable *hashing.UnverifiableError
-	if !errors.As(err, &unverifiable) {
-		return digest, nil, err
+	if fresh != "" {
+		return fresh, nil
 	}
-	// The key or version of the old digest is not known. It stays where nothing tells that the content
-	// changed, so that a lost key rolls nothing; a new template is a release anyway.
-	if same, err := sameButDigest(review); err != nil || same {
-		return previous, nil, err
+	if lost != nil {
+		if same, err := sameButDigest(review); err != nil || same {
+			return lost.Means, err
+		}
 	}
-	digest, err = o.keyring.Digest(ctx, "", namespace, refs, objects)
-	return digest, nil, err
+	return o.keyring.Digest(ctx, "", namespace, refs, objects)
 }
 
 func sameButDigest(review canary.Review) (bool, error) {

@@ -120,6 +120,15 @@ func (k *Keyring) Digest(
 	return keys.Digest(previous, namespace, refs, objects)
 }
 
+// See is hashing.Keyring.See with the keys of the cluster.
+func (k *Keyring) See(ctx context.Context, namespace string, refs []hashing.Reference, objects []hashing.Object) (hashing.Seen, error) {
+	keys, err := k.loaded(ctx)
+	if err != nil {
+		return hashing.Seen{}, err
+	}
+	return keys.See(namespace, refs, objects)
+}
+
 // loaded returns the keys as they were last read.
 func (k *Keyring) loaded(ctx context.Context) (hashing.Keyring, error) {
 	if keys := k.known.Load(); keys != nil {

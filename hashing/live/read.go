@@ -3,6 +3,7 @@ package live
 import (
 	"context"
 	"fmt"
+	"strconv"
 
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
@@ -99,6 +100,7 @@ func fromConfigMap(configMap *corev1.ConfigMap) *hashing.Object {
 		Data:       data,
 		BinaryData: configMap.BinaryData,
 		Ignored:    isIgnored(configMap),
+		AtOnce:     atOnce(configMap),
 	}
 }
 
@@ -108,9 +110,18 @@ func fromSecret(secret *corev1.Secret) *hashing.Object {
 		Name:    secret.Name,
 		Data:    secret.Data,
 		Ignored: isIgnored(secret),
+		AtOnce:  atOnce(secret),
 	}
 }
 
 func isIgnored(object metav1.Object) bool {
 	return object.GetAnnotations()[hashing.AnnotationConfig] == hashing.ConfigIgnore
+}
+
+func atOnce(object metav1.Object) int {
+	n, err := strconv.Atoi(object.GetAnnotations()[hashing.AnnotationConfigAtOnce])
+	if err != nil || n < 0 {
+		return 0
+	}
+	return n
 }

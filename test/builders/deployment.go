@@ -53,6 +53,9 @@ func (b *DeploymentBuilder) EnvFromConfigMap(name string) *DeploymentBuilder {
 	return b
 }
 
+// Template is the pod template, to be changed.
+func (b *DeploymentBuilder) Template() *corev1.PodTemplateSpec { return &b.d.Spec.Template }
+
 // Sidecar adds a container.
 func (b *DeploymentBuilder) Sidecar(name, image string) *DeploymentBuilder {
 	spec := &b.d.Spec.Template.Spec

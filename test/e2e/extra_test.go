@@ -25,17 +25,18 @@ func TestConfigThatNoTemplateRefersTo(t *testing.T) {
 	without := digest()
 
 	createConfigMap(t, n, "hello")
-	n.Quiet("web")
-	require.Equal(t, without, digest(), "what appears rolls nothing")
-	upgrade(v2)
+	require.Equal(t, "configmap/app", n.WaitPhase("web", canary.Waiting, 1).Cause, "what appears is a change")
+	n.Approve("web")
+	n.WaitStable("web")
 	hello := digest()
 	require.NotEqual(t, without, hello)
-
-	upgrade(v3)
+	upgrade(v2)
 	require.Equal(t, hello, digest(), "the same content")
 
 	updateConfigMap(t, n, "good day")
-	upgrade(v1)
+	require.Equal(t, "configmap/app", n.WaitPhase("web", canary.Waiting, 1).Cause, "nobody has seen its keys before")
+	n.Approve("web")
+	n.WaitStable("web")
 	require.NotEqual(t, hello, digest())
 
 	n.Refused("alice", []string{`annotation sluice.dev/config-extra: "pod/web": it is neither configmap/NAME nor secret/NAME`},

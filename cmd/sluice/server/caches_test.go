@@ -38,23 +38,34 @@ func (a *appsAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, http.StatusOK, metav1.APIResourceList{TypeMeta: metav1.TypeMeta{Kind: "APIResourceList", APIVersion: "v1"}, GroupVersion: groupVersion,
 			APIResources: []metav1.APIResource{
 				{Name: "deployments", Kind: "Deployment", Namespaced: true}, {Name: "replicasets", Kind: "ReplicaSet", Namespaced: true},
-				{Name: "statefulsets", Kind: "StatefulSet", Namespaced: true},
+				{Name: "statefulsets", Kind: "StatefulSet", Namespaced: true}, {Name: "daemonsets", Kind: "DaemonSet", Namespaced: true},
 			}})
-	case path.Dir(r.URL.Path) != "/apis/apps/v1":
+	case r.URL.Path == "/api/v1":
+		writeJSON(w, http.StatusOK, metav1.APIResourceList{TypeMeta: metav1.TypeMeta{Kind: "APIResourceList", APIVersion: "v1"}, GroupVersion: "v1",
+			APIResources: []metav1.APIResource{{Name: "namespaces", Kind: "Namespace"}, {Name: "secrets", Kind: "Secret", Namespaced: true}}})
+	case path.Dir(r.URL.Path) != "/apis/apps/v1" && path.Dir(r.URL.Path) != "/api/v1":
 		a.api.ServeHTTP(w, r)
 	case resource == a.refuses.Load():
 		writeStatus(w, apierrors.NewForbidden(schema.GroupResource{Group: "apps", Resource: resource}, "", errors.New("ask an admin")))
 	case r.URL.Query().Get("watch") != "":
 		nothingEver(w, r)
+	case !strings.Contains(r.Header.Get("Accept"), "PartialObjectMetadataList"): // of whole objects
+		writeJSON(w, http.StatusOK, map[string]any{"kind": wholeKinds[resource] + "List", "apiVersion": groupVersion, "metadata": metav1.ListMeta{ResourceVersion: "1"}})
 	default:
 		writeJSON(w, http.StatusOK, metav1.PartialObjectMetadataList{
 			TypeMeta: metav1.TypeMeta{Kind: "PartialObjectMetadataList", APIVersion: "meta.k8s.io/v1"}, ListMeta: metav1.ListMeta{ResourceVersion: "1"}})
 	}
 }
 
+// wholeKinds are the kinds that are not only watched as metadata.
+var wholeKinds = map[string]string{"deployments": "Deployment", "statefulsets": "StatefulSet", "daemonsets": "DaemonSet"}
+
 // nothingEver is a watch without objects; a bookmark ends the list that a client may begin it with.
 func nothingEver(w http.ResponseWriter, r *http.Request) {
 	end := metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{Kind: "PartialObjectMetadata", APIVersion: "meta.k8s.io/v1"}}
+	if !strings.Contains(r.Header.Get("Accept"), "PartialObjectMetadata") {
+		end.TypeMeta = metav1.TypeMeta{Kind: wholeKinds[path.Base(r.URL.Path)], APIVersion: "apps/v1"}
+	}
 	end.ResourceVersion, end.Annotations = "1", map[string]string{metav1.InitialEventsAnnotationKey: "true"}
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(map[string]any{"type": "BOOKMARK", "object": end})

@@ -12,6 +12,7 @@ import (
 
 	"sluice.dev/sluice/canary/controller"
 	"sluice.dev/sluice/certs"
+	config "sluice.dev/sluice/hashing/controller"
 	"sluice.dev/sluice/manifests"
 	"sluice.dev/sluice/webhook"
 )
@@ -36,7 +37,7 @@ func Defaults() Options {
 			MaxRequests: admission.MaxRequests, MaxBytes: admission.MaxBytes,
 		},
 		Controllers: ControllerOptions{
-			SettleTime: controller.DefaultSettleTime, Workers: controller.DefaultWorkers, LeaderElect: true,
+			SettleTime: controller.DefaultSettleTime, Workers: controller.DefaultWorkers, AtOnce: config.DefaultAtOnce, LeaderElect: true,
 		},
 		Probes: ProbeOptions{Health: ":8081", Metrics: ":8080"},
 	}

@@ -68,7 +68,7 @@ func New(cluster Cluster, opts Options, hooks Hooks) (*Server, error) {
 		return nil, err
 	}
 	if opts.Controllers.LeaderElect {
-		if s.leader, err = newLeadership(cluster.Config, opts.Namespace, s.control); err != nil {
+		if s.leader, err = newLeadership(cluster.Config, opts.Namespace, s.runControllers); err != nil {
 			return nil, err
 		}
 	}
@@ -133,12 +133,7 @@ func (s *Server) serve(ctx context.Context, serving *task) error {
 		s.leader.run(ctx)
 		return nil
 	}
-	return ended(ctx, s.control(ctx))
-}
-
-// control runs the controllers.
-func (s *Server) control(ctx context.Context) error {
-	return runControllers(ctx, s.cluster.Config, s.opts.Controllers.of(time.Now), &s.caches)
+	return ended(ctx, s.runControllers(ctx))
 }
 
 // bootstrap waits for what the webhook cannot serve without. The hash key comes

@@ -32,14 +32,14 @@ func writeOf(r *http.Request) Write {
 	return w
 }
 
-// Trespasses returns what sluice itself wrote to Deployments and StatefulSets of a namespace beyond the
-// annotation of its state: everything else is the user's, or admission's to derive within the same request.
+// Trespasses returns what sluice itself wrote to the workloads of a namespace beyond the annotation of its
+// state, or of the config that it saw: everything else is the user's, or admission's to derive within the same request.
 // Pods it only deletes.
 func (p *Proxy) Trespasses(namespace string) []string {
 	var found []string
 	for _, w := range p.Writes(namespace) {
 		switch w.Resource {
-		case "deployments", "statefulsets":
+		case "deployments", "statefulsets", "daemonsets":
 			if !onlyState(w) {
 				found = append(found, "sluice wrote more than its state: "+w.String())
 			}
@@ -65,7 +65,8 @@ func onlyState(w Write) bool {
 		return false
 	}
 	_, state := patch.Metadata.Annotations["sluice.dev/release"]
-	return state && len(patch.Metadata.Annotations) == 1
+	_, seen := patch.Metadata.Annotations["sluice.dev/config-seen"]
+	return (state || seen) && len(patch.Metadata.Annotations) == 1
 }
 
 // parsePath returns the namespace and the resource (or subresource) of a path of the API:

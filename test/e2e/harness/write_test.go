@@ -33,6 +33,7 @@ func TestOnlyState(t *testing.T) {
 	}{
 		"the state, guarded":         {"PATCH", `{"metadata":{"resourceVersion":"1","annotations":{"sluice.dev/release":"{}"}}}`, true},
 		"the end of the state":       {"PATCH", `{"metadata":{"resourceVersion":"1","annotations":{"sluice.dev/release":null}}}`, true},
+		"the config that was seen":   {"PATCH", `{"metadata":{"resourceVersion":"1","annotations":{"sluice.dev/config-seen":"{}"}}}`, true},
 		"the state, not guarded":     {"PATCH", `{"metadata":{"annotations":{"sluice.dev/release":"{}"}}}`, false},
 		"another annotation as well": {"PATCH", `{"metadata":{"resourceVersion":"1","annotations":{"sluice.dev/release":"{}","a":"b"}}}`, false},
 		"a field of the spec":        {"PATCH", `{"metadata":{"resourceVersion":"1","annotations":{"sluice.dev/release":"{}"}},"spec":{"paused":false}}`, false},

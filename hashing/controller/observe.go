@@ -1,0 +1,172 @@
+package controller
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"sluice.dev/sluice/canary"
+	"sluice.dev/sluice/hashing"
+	"sluice.dev/sluice/hashing/live"
+)
+
+// snapshot is what was read, live, for one look at a workload.
+type snapshot struct {
+	workload
+	object  *unstructured.Unstructured
+	decoded *canary.Workload
+	release *canary.Release // nil: it has none
+	refs    []hashing.Reference
+	extra   string
+	digest  string // of the template, "" where there is none
+	hash    string // HashTemplate
+	before  hashing.Seen
+	objects []hashing.Object
+}
+
+// observe reads a workload, nil where its config is nobody's business.
+func (r *reconciler) observe(ctx context.Context, w workload) (*snapshot, error) {
+	namespace, err := r.namespace(ctx, w.Namespace)
+	if namespace == nil || err != nil {
+		return nil, err
+	}
+	s := &snapshot{workload: w, object: &unstructured.Unstructured{}}
+	s.object.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind(w.kind))
+	err = r.live.Get(ctx, w.NamespacedName, s.object)
+	if client.IgnoreNotFound(err) != nil {
+		return nil, fmt.Errorf("reading %s of namespace %s: %w", w, w.Namespace, err)
+	}
+	if err != nil || s.object.GetDeletionTimestamp() != nil || s.object.GetLabels()[canary.EnabledLabel] == "false" {
+		return nil, nil
+	}
+	if err := s.decode(namespace); err != nil {
+		return nil, fmt.Errorf("%s of namespace %s: %w", w, w.Namespace, err)
+	}
+	return s, nil
+}
+
+// namespace returns the annotations of a Namespace that opted in, nil for any other.
+func (r *reconciler) namespace(ctx context.Context, name string) (map[string]string, error) {
+	var namespace metav1.PartialObjectMetadata
+	namespace.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
+	err := r.cached.Get(ctx, types.NamespacedName{Name: name}, &namespace)
+	if client.IgnoreNotFound(err) != nil {
+		return nil, fmt.Errorf("looking for Namespace %s in the cache: %w", name, err)
+	}
+	if err != nil || r.spared[name] {
+		return nil, nil
+	}
+	if namespace.Annotations == nil {
+		return map[string]string{}, nil
+	}
+	return namespace.Annotations, nil
+}
+
+func (s *snapshot) decode(namespace map[string]string) error {
+	raw, err := json.Marshal(s.object)
+	if err != nil {
+		return fmt.Errorf("encoding it: %w", err)
+	}
+	if s.decoded, err = canary.DecodeWorkload(raw); err != nil {
+		return err
+	}
+	if s.refs, err = canary.ConfigOf(s.decoded, namespace); err != nil {
+		return err
+	}
+	if s.digest, err = canary.TemplateDigest(s.decoded.Spec.Template); err != nil {
+		return err
+	}
+	if s.hash, err = canary.HashTemplate(s.decoded.Spec.Template); err != nil {
+		return err
+	}
+	s.before = hashing.DecodeSeen(s.decoded.Metadata.Annotations)
+	if s.decoded.Metadata.Labels[canary.ActiveLabel] == "true" {
+		s.release, err = canary.DecodeRelease(s.decoded.Metadata.Annotations)
+	}
+	return err
+}
+
+// busy: the release reads the config by itself before its canary is made, or is on its way out. What
+// follows is looked at then.
+func (s *snapshot) busy() bool {
+	if s.release == nil {
+		return false
+	}
+	switch s.release.Phase {
+	case canary.Progressing:
+		return !s.release.Settled
+	case canary.Promoting, canary.Reverting:
+		return true
+	default:
+		return false
+	}
+}
+
+// read gets the objects, false where something is missing that pods wait for.
+func (r *reconciler) read(ctx context.Context, s *snapshot) (complete bool, err error) {
+	s.objects, err = live.Read(ctx, r.live, s.Namespace, s.refs)
+	return len(hashing.Missing(s.refs, s.objects)) == 0, err
+}
+
+// compare returns what is to be seen now, and whether it is other content than the template was released with.
+func (r *reconciler) compare(ctx context.Context, s *snapshot) (now hashing.Seen, changed bool, err error) {
+	if now, err = r.keyring.See(ctx, s.Namespace, s.refs, s.objects); err != nil {
+		return now, false, err
+	}
+	base := s.digest
+	if s.stands() {
+		base = s.before.Digest
+	}
+	same, known, err := r.is(ctx, s, base)
+	if err != nil {
+		return now, false, err
+	}
+	if known && !same {
+		if s.stands() {
+			now.Changed = now.Difference(s.before)
+		}
+		return now, true, nil
+	}
+	now.Changed, now.At, now.Streak = s.before.Changed, s.before.At, s.before.Streak
+	switch {
+	case s.digest == "":
+		now.Template = s.hash
+	case s.digest != now.Digest:
+		now.Of = s.digest
+	}
+	return now, false, nil
+}
+
+// is tells whether a digest is that of the content; known is false where nothing can tell.
+func (r *reconciler) is(ctx context.Context, s *snapshot, digest string) (same, known bool, err error) {
+	if digest == "" {
+		return false, false, nil
+	}
+	now, err := r.keyring.Digest(ctx, digest, s.Namespace, s.refs, s.objects)
+	var unverifiable *hashing.UnverifiableError
+	if errors.As(err, &unverifiable) {
+		return false, false, nil
+	}
+	return now == digest, err == nil, err
+}
+
+// isStable tells whether the content is that of the stable version of a release that is under way.
+func (r *reconciler) isStable(ctx context.Context, s *snapshot) (bool, error) {
+	if s.release == nil || s.release.Stable.Hash != s.hash {
+		return false, nil
+	}
+	same, _, err := r.is(ctx, s, cmp.Or(s.release.StableConfig, s.release.Stable.Digest))
+	return same, err
+}
+
+// stands: what was seen before is of the template as it is.
+func (s *snapshot) stands() bool { return s.before.StandsFor(s.digest, s.hash) }

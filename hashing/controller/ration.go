@@ -1,0 +1,296 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"sluice.dev/sluice/canary"
+	"sluice.dev/sluice/hashing"
+)
+
+const (
+	// The cluster's ration of config releases, and each object's.
+	clusterRate, clusterBurst = 20, 40
+	sourceRate, sourceBurst   = 10, 20
+	// freeChanges of one workload in quick succession are released at once, later ones wait from firstWait on, doubled
+	// each time. A change that comes quietWait or more after the one before begins anew.
+	freeChanges = 4
+	firstWait   = time.Minute
+	longestWait = time.Hour
+)
+
+var (
+	changes = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "sluice_config_releases_total", Help: "Changes of config that were made a release of a workload.",
+	}, []string{"kind"})
+	postponed = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "sluice_config_postponed_total", Help: "Changes of config that had to wait, by why.",
+	}, []string{"reason"})
+)
+
+func init() { metrics.Registry.MustRegister(changes, postponed) }
+
+// Why a change waits.
+const (
+	tooOften = "ConfigChangesTooOften"
+	others   = "ConfigAtOnce"
+	failure  = "ConfigFailedElsewhere"
+	rateOver = "ConfigRate"
+)
+
+// rations bound what a storm of changes does. All of it may be lost.
+type rations struct {
+	users  users
+	atOnce int
+
+	mutex   sync.Mutex
+	cluster *rate.Limiter
+	sources map[string]*rate.Limiter
+	// recent are writes that the cache may not show yet.
+	recent map[workload]hashing.Seen
+	// waiting are the workloads that wait, and why; each has been told.
+	waiting map[workload]string
+}
+
+func newRations(u users, atOnce int) *rations {
+	return &rations{
+		users: u, atOnce: atOnce, cluster: rate.NewLimiter(clusterRate, clusterBurst),
+		sources: map[string]*rate.Limiter{}, recent: map[workload]hashing.Seen{}, waiting: map[workload]string{},
+	}
+}
+
+// postpone returns how long a change has to wait, 0 where it may be written; now is given its time and its
+// place in a streak. What only takes a release back need not wait.
+func (r *reconciler) postpone(ctx context.Context, s *snapshot, now *hashing.Seen) (time.Duration, error) {
+	at := r.now().UTC().Truncate(time.Second)
+	now.At, now.Streak = &at, streak(s.before, at)
+	if back, err := r.isStable(ctx, s); back || err != nil {
+		return 0, err
+	}
+	if wait := waitFor(s.before, at); wait > 0 {
+		r.hold(s, tooOften, fmt.Sprintf("config changed %d times in quick succession: the next release of it waits %s. "+
+			"Find who keeps changing %s", s.before.Streak, wait, orItsConfig(*now)))
+		return wait, nil
+	}
+	for _, object := range causes(*now, s.refs) {
+		reason, message, err := r.rations.elsewhere(ctx, s, object, *now)
+		if err != nil {
+			return 0, err
+		}
+		if reason != "" {
+			r.hold(s, reason, message)
+			return idleLook, nil
+		}
+	}
+	if wait := r.rations.take(s, causes(*now, s.refs), r.now()); wait > 0 {
+		postponed.WithLabelValues(rateOver).Inc()
+		return wait, nil
+	}
+	return 0, nil
+}
+
+func orItsConfig(seen hashing.Seen) string {
+	if len(seen.Changed) == 0 {
+		return "its config"
+	}
+	return strings.Join(slices.Sorted(maps.Keys(seen.Changed)), ", ")
+}
+
+// hold tells once why a workload waits.
+func (r *reconciler) hold(s *snapshot, reason, message string) {
+	if r.rations.wait(s.workload, reason) {
+		postponed.WithLabelValues(reason).Inc()
+		r.tell(s, corev1.EventTypeWarning, reason, "%s", message)
+	}
+}
+
+// causes returns the objects that a change is about; where nobody knows, all that are used.
+func causes(now hashing.Seen, refs []hashing.Reference) []string {
+	if len(now.Changed) > 0 {
+		return slices.Sorted(maps.Keys(now.Changed))
+	}
+	names := make([]string, 0, len(refs))
+	for _, ref := range refs {
+		names = append(names, hashing.ObjectName(ref.Kind, ref.Name))
+	}
+	return names
+}
+
+// streak counts the changes in quick succession, this one included.
+func streak(before hashing.Seen, at time.Time) int {
+	if before.At == nil || at.Sub(*before.At) >= 2*pauseAfter(before.Streak) {
+		return 1
+	}
+	return before.Streak + 1
+}
+
+// waitFor is how long the next change has to wait.
+func waitFor(before hashing.Seen, at time.Time) time.Duration {
+	if before.At == nil || before.Streak < freeChanges {
+		return 0
+	}
+	return before.At.Add(pauseAfter(before.Streak)).Sub(at)
+}
+
+// pauseAfter is the shortest time between a change and the next one.
+func pauseAfter(streak int) time.Duration {
+	wait := firstWait
+	for range streak - freeChanges {
+		if wait *= 2; wait >= longestWait {
+			return longestWait
+		}
+	}
+	return wait
+}
+
+// take counts one release, and returns 0 or how long to wait before it.
+func (r *rations) take(s *snapshot, objects []string, now time.Time) time.Duration {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	limiters := []*rate.Limiter{r.cluster}
+	for _, object := range objects {
+		key := s.Namespace + "/" + object
+		if r.sources[key] == nil {
+			r.sources[key] = rate.NewLimiter(sourceRate, sourceBurst)
+		}
+		limiters = append(limiters, r.sources[key])
+	}
+	var longest time.Duration
+	var reserved []*rate.Reservation
+	for _, limiter := range limiters {
+		reservation := limiter.ReserveN(now, 1)
+		reserved = append(reserved, reservation)
+		longest = max(longest, reservation.DelayFrom(now))
+	}
+	if longest > 0 {
+		for _, reservation := range reserved {
+			reservation.CancelAt(now)
+		}
+	}
+	return longest
+}
+
+// elsewhere returns why the others that use an object let this one wait, empty where they do not.
+func (r *rations) elsewhere(ctx context.Context, s *snapshot, object string, now hashing.Seen) (reason, message string, err error) {
+	all, err := r.users.of(ctx, s.Namespace, object)
+	if err != nil {
+		return "", "", err
+	}
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	var onTheWay []string
+	for _, u := range all {
+		if u.workload == s.workload {
+			continue
+		}
+		seen := hashing.DecodeSeen(u.GetAnnotations())
+		if recent, ok := r.recent[u.workload]; ok && recent.Digest != seen.Digest {
+			onTheWay = append(onTheWay, u.String())
+			continue
+		}
+		delete(r.recent, u.workload)
+		if _, changed := seen.Changed[object]; !changed {
+			continue
+		}
+		switch state(u) {
+		case failed:
+			if seen.Objects[object][""] == now.Objects[object][""] {
+				return failure, fmt.Sprintf("%s failed with this content of %s, so it is not released here: mend it, "+
+					"or retry or abort what failed", u, object), nil
+			}
+		case rolling:
+			onTheWay = append(onTheWay, u.String())
+		}
+	}
+	if most := s.atOnce(object, r.atOnce); len(onTheWay) >= most {
+		slices.Sort(onTheWay)
+		return others, fmt.Sprintf("waits until fewer than %d of the workloads that use %s are on the way to its new content: %s",
+			most, object, strings.Join(shortened(onTheWay), ", ")), nil
+	}
+	return "", "", nil
+}
+
+func shortened(names []string) []string {
+	const most = 3
+	if len(names) <= most {
+		return names
+	}
+	return append(slices.Clone(names[:most]), fmt.Sprintf("%d more", len(names)-most))
+}
+
+// atOnce returns how many workloads may be on the way to an object's new content.
+func (s *snapshot) atOnce(object string, otherwise int) int {
+	for _, o := range s.objects {
+		if hashing.ObjectName(o.Kind, o.Name) == object && o.AtOnce > 0 {
+			return o.AtOnce
+		}
+	}
+	return otherwise
+}
+
+// state is rolling, failed or empty: healthy, which a canary that waits for approval is.
+func state(u user) string {
+	if u.GetLabels()[canary.ActiveLabel] != "true" {
+		return u.GetAnnotations()[rolloutAnnotation]
+	}
+	switch canary.Phase(u.GetLabels()[canary.PhaseLabel]) {
+	case canary.Aborted:
+		return failed
+	case canary.Waiting:
+		return ""
+	default:
+		return rolling
+	}
+}
+
+// wait notes that a workload waits, and returns whether that is news.
+func (r *rations) wait(w workload, reason string) bool {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	news := r.waiting[w] != reason
+	r.waiting[w] = reason
+	return news
+}
+
+// wrote notes a write that the cache does not show yet.
+func (r *rations) wrote(w workload, seen hashing.Seen) {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	delete(r.waiting, w)
+	r.recent[w] = seen
+}
+
+// forget: the workload has no change to release.
+func (r *rations) forget(w workload) {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	delete(r.waiting, w)
+	delete(r.recent, w)
+}
+
+// waiters returns at most n of the workloads of a namespace that wait for others.
+func (r *rations) waiters(namespace string, n int) []workload {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	var found []workload
+	for w, reason := range r.waiting {
+		if len(found) == n {
+			break
+		}
+		if w.Namespace == namespace && (reason == others || reason == failure) {
+			found = append(found, w)
+		}
+	}
+	return found
+}
