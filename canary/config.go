@@ -1,19 +1,37 @@
 package canary
 
-import "sluice.dev/sluice/hashing"
+import (
+	"encoding/json"
+
+	"sluice.dev/sluice/hashing"
+)
 
 // Config returns what a decision on the review takes for config: the references of the new template, and
 // the extra objects of the policy that governs it. None where config is ignored.
 func Config(r Review, namespace map[string]string) ([]hashing.Reference, error) {
-	policy := configPolicy(r, namespace)
-	if policy.IgnoreConfig {
+	return configPolicy(r, namespace).config(r.New.Spec.Template)
+}
+
+// ConfigOf returns what counts as config of a stored workload from its next version on: what Config
+// returns for an update that leaves everything else as it is. The error says that the policy is not
+// valid, with which admission lets no new version pass.
+func ConfigOf(w *Workload, namespace map[string]string) ([]hashing.Reference, error) {
+	s, err := settings(namespace, w)
+	if err != nil {
+		return nil, err
+	}
+	return s.config(w.Spec.Template)
+}
+
+func (p Policy) config(template json.RawMessage) ([]hashing.Reference, error) {
+	if p.IgnoreConfig {
 		return nil, nil
 	}
-	refs, err := hashing.References(r.New.Spec.Template)
-	if err != nil || policy.ConfigExtra == "" {
+	refs, err := hashing.References(template)
+	if err != nil || p.ConfigExtra == "" {
 		return refs, err
 	}
-	extra, err := hashing.ParseExtra(policy.ConfigExtra)
+	extra, err := hashing.ParseExtra(p.ConfigExtra)
 	return hashing.Join(refs, extra), err
 }
 

@@ -45,6 +45,44 @@ func TestConfigOfANewTemplate(t *testing.T) {
 	}
 }
 
+func TestConfigOfAStoredWorkload(t *testing.T) {
+	flags := hashing.Reference{Kind: hashing.ConfigMap, Name: "flags", Optional: true}
+	plain, extra := web("v1"), web("v1").annotated(ConfigExtraAnnotation, "configmap/flags")
+	held := Release{ID: 5, Phase: Waiting, Step: 1, Policy: Policy{Steps: "20%"}}
+	denied := map[string]string{OverridesAnnotation: "denied"}
+	tests := map[string]struct {
+		stored    object
+		namespace map[string]string
+		want      []hashing.Reference
+		wantError string
+	}{
+		"none":                                  {stored: plain},
+		"listed":                                {stored: extra, want: []hashing.Reference{flags}},
+		"listed for the version after this one": {stored: extra.annotated(ReleaseAnnotation, held.Encode()), want: []hashing.Reference{flags}},
+		"ignored":                               {stored: extra.annotated(ConfigAnnotation, "ignore")},
+		"ignored in the Namespace":              {stored: extra, namespace: map[string]string{ConfigAnnotation: "ignore"}},
+		"not ignored, against the Namespace": {
+			stored: extra.annotated(ConfigAnnotation, "hash"), namespace: map[string]string{ConfigAnnotation: "ignore"}, want: []hashing.Reference{flags}},
+		"overrides are denied": {stored: extra, namespace: denied},
+		"a policy that is not valid lets nothing pass": {
+			stored: plain.annotated(CanaryAnnotation, "perhaps"), wantError: `annotation sluice.dev/canary: "perhaps" is not one of enabled, disabled`},
+		"nor does one of the Namespace": {
+			stored: plain, namespace: map[string]string{CanaryAnnotation: "perhaps"},
+			wantError: `on the Namespace: annotation sluice.dev/canary: "perhaps" is not one of enabled, disabled`},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			got, err := ConfigOf(test.stored.workload(t), test.namespace)
+			if test.wantError != "" {
+				require.EqualError(t, err, test.wantError)
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, test.want, got)
+		})
+	}
+}
+
 func TestAListOfExtraConfigIsChecked(t *testing.T) {
 	err := Validate(map[string]string{ConfigExtraAnnotation: "deployment/web"})
 	require.EqualError(t, err, `annotation sluice.dev/config-extra: "deployment/web": it is neither configmap/NAME nor secret/NAME; `+

@@ -16,6 +16,24 @@ var startingReasons = map[string]bool{
 	"ProgressDeadlineExceeded": true,
 }
 
+// Holds tells whether a new version of a stored workload, of a Namespace that has opted in, is held: what
+// Decide says to an update that leaves everything else as it is. The error says that the policy is not
+// valid, with which Decide refuses it.
+func Holds(kind string, w *Workload, namespace map[string]string) (bool, error) {
+	s, err := settings(namespace, w)
+	if err != nil {
+		return false, err
+	}
+	c, err := classify(Review{Operation: Update, Kind: kind, Old: w, New: w})
+	switch {
+	case err != nil:
+		return false, err
+	case c.release != nil:
+		return !c.disabled(s, World{}), nil
+	}
+	return c.native(s, World{}) == "", nil
+}
+
 // native returns why a new template is not held, judged on the old object; empty where it is held.
 func (c change) native(s Settings, w World) Reason {
 	old := c.Old
