@@ -7,6 +7,7 @@
 //	/mutate          CREATE, UPDATE of a workload       a patch, or 403 with what to do next
 //	/validate        the same, as it will be stored     403 when something undid the patch since
 //	/validate-scale  UPDATE of /scale to 0 replicas     403 when the workload has a release
+//	/warn-config     UPDATE of a ConfigMap or Secret    a warning which workloads it rolls, never a refusal
 //	                 anything else                      allowed, no patch
 //
 // # Who is at fault
@@ -43,12 +44,20 @@
 //     digest of what the template refers to. The digest is an HMAC under a key that only sluice can
 //     read: it does not reveal the content and no guess can be checked against it; two answers over
 //     time tell that the content changed. Neither the content nor an unkeyed hash is ever in an answer.
+//     A forged edit of a ConfigMap or Secret is told which workloads use an object and key of a given name.
 //     Answers of SubjectAccessReviews (may this user approve?) and the existence of a release are told
 //     to whoever forges a review about them.
 //
 // The body is hostile until decoded: at most 7 MiB, valid UTF-8, nested at most 10,000 deep, decoded by
 // the API server's own JSON decoder (case-sensitive, the last of duplicate keys wins), and names are
 // checked before they become part of a request path.
+//
+// # Values
+//
+// /warn-config is sent whole ConfigMaps and Secrets. What is kept of them are the names of the keys that
+// differ: values are compared as raw JSON and forgotten, and what a decoder says is not repeated, since
+// it quotes what it cannot decode. The workloads are listed live, all of a namespace in pages, for each
+// edit of content that a person, a controller or a chart makes there.
 //
 // # Shutdown
 //

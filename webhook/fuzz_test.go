@@ -39,9 +39,12 @@ func FuzzBody(f *testing.F) {
 	body, err := json.Marshal(scaleReview("deployments", 3, 0))
 	require.NoError(f, err)
 	f.Add(body)
+	body, err = json.Marshal(levelReview(f))
+	require.NoError(f, err)
+	f.Add(body)
 	s := cluster{objects: shopWithConfig("info")}.server(f)
 	f.Fuzz(func(t *testing.T, body []byte) {
-		for _, path := range []string{MutatePath, ValidatePath, ValidateScalePath} {
+		for _, path := range []string{MutatePath, ValidatePath, ValidateScalePath, WarnConfigPath} {
 			w := post(s, path, body)
 			require.Contains(t, []int{http.StatusOK, http.StatusBadRequest}, w.Code, w.Body.String())
 			if w.Code != http.StatusOK {

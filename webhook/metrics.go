@@ -18,6 +18,7 @@ type metrics struct {
 const (
 	verdictIgnored = "Ignored" // not ours to decide
 	verdictChanged = "Changed" // /validate: another webhook changed what sluice had set
+	verdictWarned  = "Warned"  // /warn-config: somebody uses what changes
 )
 
 func newMetrics(registerer prometheus.Registerer) (*metrics, error) {

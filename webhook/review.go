@@ -107,10 +107,10 @@ func (r *request) review(sluice string) (canary.Review, error) {
 	if (r.Kind != metav1.GroupVersionKind{Group: "apps", Version: "v1", Kind: review.Kind}) {
 		return review, badRequest(faultReview, "the request is for %s but its kind is %s", r.Resource.Resource, r.Kind)
 	}
-	if len(validation.IsDNS1123Label(r.Namespace)) > 0 {
-		return review, badRequest(faultReview, "the request's namespace %q is not a valid name", r.Namespace)
+	err := r.namespaceFault()
+	if err != nil {
+		return review, err
 	}
-	var err error
 	if review.New, err = r.workload("object", r.Object, review.Kind); err != nil {
 		return review, err
 	}
@@ -118,6 +118,14 @@ func (r *request) review(sluice string) (canary.Review, error) {
 		review.Old, err = r.workload("oldObject", r.OldObject, review.Kind)
 	}
 	return review, err
+}
+
+// namespaceFault is set where the namespace cannot become part of a request path.
+func (r *request) namespaceFault() error {
+	if len(validation.IsDNS1123Label(r.Namespace)) > 0 {
+		return badRequest(faultReview, "the request's namespace %q is not a valid name", r.Namespace)
+	}
+	return nil
 }
 
 // workload decodes one of the request's objects.

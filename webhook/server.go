@@ -24,6 +24,7 @@ const (
 	MutatePath        = "/mutate"
 	ValidatePath      = "/validate"
 	ValidateScalePath = "/validate-scale"
+	WarnConfigPath    = "/warn-config"
 )
 
 // Certificates keep the serving certificate; *certs.Authority is one.
@@ -118,13 +119,13 @@ func New(opts Options, deps Deps) (*Server, error) {
 }
 
 func (s *Server) register() {
-	workloads := &workloads{
-		observer: observer{reader: s.deps.Reader, permissions: newPermissions(s.deps.Creator), keyring: s.deps.Keyring},
-		sluice:   s.opts.User,
-	}
+	observer := observer{reader: s.deps.Reader, permissions: newPermissions(s.deps.Creator), keyring: s.deps.Keyring}
+	workloads := &workloads{observer: observer, sluice: s.opts.User}
 	scales := &scales{reader: s.deps.Reader}
+	configs := newConfigs(observer)
 	for path, handle := range map[string]handler{
 		MutatePath: workloads.mutate, ValidatePath: workloads.validate, ValidateScalePath: scales.validate,
+		WarnConfigPath: configs.validate,
 	} {
 		s.Register(path, &endpoint{name: path[1:], handle: handle, server: s})
 	}
