@@ -23,6 +23,7 @@ import (
 type write struct {
 	resource    string
 	subresource string
+	name        string // of the object, web where it is empty
 	old, new    runtime.Object
 	// manager is the field manager, and bypasses whether the user has the verb bypass on the object.
 	manager  string
@@ -35,9 +36,16 @@ func (w write) attributes() *admission.VersionedAttributes {
 		operation = admission.Create
 	}
 	kind := w.new.GetObjectKind().GroupVersionKind()
-	resource := schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: w.resource}
+	resource := schema.GroupVersionResource{Group: kind.Group, Version: "v1", Resource: w.resource}
+	if w.subresource != "" {
+		resource.Group = "apps" // a Scale's own is autoscaling
+	}
+	name := "web"
+	if w.name != "" {
+		name = w.name
+	}
 	versioned := &admission.VersionedAttributes{
-		Attributes: admission.NewAttributesRecord(w.new, w.old, kind, "shop", "web", resource, w.subresource,
+		Attributes: admission.NewAttributesRecord(w.new, w.old, kind, "shop", name, resource, w.subresource,
 			operation, &metav1.UpdateOptions{FieldManager: w.manager}, false, w),
 		VersionedKind: kind,
 	}

@@ -189,6 +189,89 @@ func TestScalingReachesSluiceOnlyToZero(t *testing.T) {
 	}
 }
 
+func configMap(data map[string]string) *corev1.ConfigMap {
+	return &corev1.ConfigMap{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
+		ObjectMeta: metav1.ObjectMeta{Name: "app", Namespace: "shop"},
+		Data:       data,
+	}
+}
+
+func secret(kind corev1.SecretType, password string) *corev1.Secret {
+	return &corev1.Secret{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
+		ObjectMeta: metav1.ObjectMeta{Name: "db", Namespace: "shop"},
+		Type:       kind, Data: map[string][]byte{"password": []byte(password)},
+	}
+}
+
+func TestAnEditOfConfigReachesSluiceWhenContentThatPodsReadChanges(t *testing.T) {
+	info, debug := configMap(map[string]string{"level": "info"}), configMap(map[string]string{"level": "debug"})
+	with := func(c *corev1.ConfigMap, change func(*corev1.ConfigMap)) *corev1.ConfigMap {
+		c = c.DeepCopy()
+		change(c)
+		return c
+	}
+	binary := func(c *corev1.ConfigMap) { c.BinaryData = map[string][]byte{"logo": {1}} }
+	gone := func(c *corev1.ConfigMap) { c.DeletionTimestamp = ptr.To(metav1.Unix(1700000000, 0)) }
+	helm := corev1.SecretType("helm.sh/release.v1")
+	tests := map[string]struct {
+		write      write
+		wantCalled bool
+	}{
+		"a value changes":                    {write{old: info, new: debug}, true},
+		"the first value appears":            {write{old: configMap(nil), new: info}, true},
+		"the last value goes":                {write{old: info, new: configMap(nil)}, true},
+		"a value of bytes appears":           {write{old: info, new: with(info, binary)}, true},
+		"nothing changes":                    {write{old: info, new: info}, false},
+		"nothing of nothing changes":         {write{old: configMap(nil), new: configMap(nil)}, false},
+		"a label changes":                    {write{old: info, new: with(info, func(c *corev1.ConfigMap) { c.Labels = map[string]string{"team": "shop"} })}, false},
+		"it is made immutable":               {write{old: info, new: with(info, func(c *corev1.ConfigMap) { c.Immutable = ptr.To(true) })}, false},
+		"a value changes on its way out":     {write{old: with(info, gone), new: with(debug, gone)}, false},
+		"a client claims that it is deleted": {write{old: info, new: with(debug, gone)}, true},
+		"the root certificate is renewed":    {write{name: "kube-root-ca.crt", old: info, new: debug}, false},
+		"Helm keeps a release in it":         {write{name: "sh.helm.release.v1.web.v2", old: info, new: debug}, false},
+
+		"a Secret changes":                    {write{old: secret(corev1.SecretTypeOpaque, "1"), new: secret(corev1.SecretTypeOpaque, "2")}, true},
+		"a Secret without a type changes":     {write{old: secret("", "1"), new: secret("", "2")}, true},
+		"a Secret is called like a ConfigMap": {write{name: "kube-root-ca.crt", old: secret("", "1"), new: secret("", "2")}, true},
+		"a certificate is renewed":            {write{old: secret(corev1.SecretTypeTLS, "1"), new: secret(corev1.SecretTypeTLS, "2")}, true},
+		"a Secret stays":                      {write{old: secret("", "1"), new: secret("", "1")}, false},
+		"Helm keeps a release in a Secret":    {write{old: secret(helm, "1"), new: secret(helm, "2")}, false},
+		"a service account's token is made":   {write{old: secret(corev1.SecretTypeServiceAccountToken, "1"), new: secret(corev1.SecretTypeServiceAccountToken, "2")}, false},
+	}
+	entry := entries(t)["validating config.sluice.dev"]
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			test.write.resource = "configmaps"
+			if _, ok := test.write.new.(*corev1.Secret); ok {
+				test.write.resource = "secrets"
+			}
+			got, _ := called(t, entry.MatchConditions, test.write)
+			require.Equal(t, test.wantCalled, got)
+		})
+	}
+}
+
+// Beyond its budget the API server would not call sluice, and nobody would be warned.
+func TestTheConditionsOfTheLargestConfigStayWithinTheBudget(t *testing.T) {
+	many := map[string]string{}
+	for i := range 100_000 {
+		many[fmt.Sprintf("k%06d", i)] = "x"
+	}
+	for name, data := range map[string]map[string]string{
+		"a value of one megabyte":               {"file": strings.Repeat("x", 1<<20)},
+		"a megabyte of a hundred thousand keys": many,
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, cost := called(t, entries(t)["validating config.sluice.dev"].MatchConditions,
+				write{resource: "configmaps", old: configMap(data), new: configMap(data)})
+			t.Logf("cost %d", cost)
+			require.Less(t, cost, int64(1_000_000))
+		})
+	}
+}
+
 // The API server refuses a write whose conditions exceed their budget, so the
 // largest objects that it stores at all must stay far below.
 func TestTheConditionsOfTheLargestObjectsStayWithinTheBudget(t *testing.T) {

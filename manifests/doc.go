@@ -11,7 +11,7 @@
 //
 // # Which write reaches which webhook
 //
-// For Deployments, StatefulSets and DaemonSets, never for their status:
+// For Deployments, StatefulSets and DaemonSets, never for their status, and for what holds their config:
 //
 //	the write                                               webhook               sluice down
 //	in a namespace that has not opted in                    none
@@ -24,6 +24,7 @@
 //	the end of a release by `kubectl sluice eject`          none
 //	anything else, while a release exists, in any namespace releases.sluice.dev   refused
 //	a Deployment's /scale to zero, namespace opted in       scale.sluice.dev      passes
+//	the content of a ConfigMap or Secret, likewise          config.sluice.dev     passes, without a warning
 //
 // What eject ends passes by its field manager, for whoever has the verb bypass on
 // the object, and only where label and state of the release are gone afterwards.

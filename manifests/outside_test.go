@@ -35,6 +35,7 @@ func TestForURLPointsEveryWebhookAtTheURLAndItsOwnPath(t *testing.T) {
 				"validating workloads.sluice.dev": "https://127.0.0.1:9443/validate",
 				"validating releases.sluice.dev":  "https://127.0.0.1:9443/validate",
 				"validating scale.sluice.dev":     "https://127.0.0.1:9443/validate-scale",
+				"validating config.sluice.dev":    "https://127.0.0.1:9443/warn-config",
 			}
 			got := map[string]string{}
 			for _, obj := range manifests.ForURL(objects(t), base) {

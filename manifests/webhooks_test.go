@@ -56,6 +56,7 @@ func TestTheWebhooksAreThese(t *testing.T) {
 		"validating workloads.sluice.dev": {"/validate", admissionregistrationv1.Fail, workloads},
 		"validating releases.sluice.dev":  {"/validate", admissionregistrationv1.Fail, workloads},
 		"validating scale.sluice.dev":     {"/validate-scale", admissionregistrationv1.Ignore, scales},
+		"validating config.sluice.dev":    {"/warn-config", admissionregistrationv1.Ignore, []string{"configmaps", "secrets"}},
 	}
 	got := map[string]contract{}
 	for name, e := range entries(t) {
