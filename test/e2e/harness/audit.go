@@ -13,28 +13,61 @@ import (
 // whether the API server called sluice for it, as its audit log says.
 func (n *Namespace) Reviewed() []Review {
 	n.t.Helper()
-	file, err := os.Open(n.Env.Cluster.AuditLog())
-	require.NoError(n.t, err)
-	defer file.Close()
 	var reviews []Review
-	lines := bufio.NewScanner(file)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		var entry struct {
-			Verb        string
-			User        struct{ Username string }
-			ObjectRef   struct{ Resource, Subresource, Namespace string }
-			Annotations map[string]string
-		}
-		if json.Unmarshal(lines.Bytes(), &entry) != nil {
-			continue // the line being written now
-		}
-		if o := entry.ObjectRef; o.Namespace == n.Name && (o.Resource == "deployments" || o.Resource == "statefulsets") && o.Subresource == "" {
+	for _, entry := range n.audited() {
+		if o := entry.ObjectRef; (o.Resource == "deployments" || o.Resource == "statefulsets") && o.Subresource == "" {
 			reviews = append(reviews, Review{entry.Verb, entry.User.Username, callsSluice(entry.Annotations, ""), callsSluice(entry.Annotations, "round_1")})
 		}
 	}
-	require.NoError(n.t, lines.Err())
 	return reviews
+}
+
+// EditsOfConfig returns how often each ConfigMap and Secret of this namespace was updated until now, dry runs
+// included, by resource and name as "secrets/db", and for how many of these sluice answered.
+func (n *Namespace) EditsOfConfig() (edits, answered map[string]int) {
+	n.t.Helper()
+	edits, answered = map[string]int{}, map[string]int{}
+	for _, entry := range n.audited() {
+		o := entry.ObjectRef
+		if o.Resource != "configmaps" && o.Resource != "secrets" || entry.Verb != "update" && entry.Verb != "patch" {
+			continue
+		}
+		edits[o.Resource+"/"+o.Name]++
+		if entry.Annotations["config.sluice.dev/verdict"] != "" {
+			answered[o.Resource+"/"+o.Name]++
+		}
+	}
+	return edits, answered
+}
+
+// audited is a write as the audit log has it.
+type audited struct {
+	Verb        string
+	User        struct{ Username string }
+	ObjectRef   struct{ Resource, Subresource, Namespace, Name string }
+	Annotations map[string]string
+}
+
+// audited returns the writes of this namespace until now.
+func (n *Namespace) audited() []audited {
+	n.t.Helper()
+	file, err := os.Open(n.Env.Cluster.AuditLog())
+	require.NoError(n.t, err)
+	defer file.Close()
+	var entries []audited
+	lines := bufio.NewScanner(file)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		var entry audited
+		if json.Unmarshal(lines.Bytes(), &entry) != nil {
+			continue // the line being written now
+		}
+		if entry.ObjectRef.Namespace == n.Name {
+			entries = append(entries, entry)
+		}
+	}
+	require.NoError(n.t, lines.Err())
+	return entries
 }
 
 // Review is a write, whether sluice was called for it, and whether it was called again since another webhook
