@@ -35,12 +35,6 @@ func (p Policy) config(template json.RawMessage) ([]hashing.Reference, error) {
 	return hashing.Join(refs, extra), err
 }
 
-// ConfigOf returns what counts as config of a stored workload as it stands, with the annotations of its
-// Namespace. None where config is ignored, or the policy is not valid.
-func ConfigOf(w *Workload, namespace map[string]string) ([]hashing.Reference, error) {
-	return Config(Review{Operation: Create, New: w}, namespace)
-}
-
 // configPolicy is the policy that says what config is; the zero one where it is not valid, which Decide
 // refuses.
 func configPolicy(r Review, namespace map[string]string) Policy {

@@ -49,7 +49,6 @@ var calls = map[string]call{
 	"cluster apps/statefulsets watch": {"canary/controller/setup.go", "For(&appsv1.StatefulSet{}"},
 	"cluster apps/statefulsets patch": {"canary/controller/apply.go", "r.client.Patch(ctx, target"},
 
-	"cluster apps/daemonsets list": {"webhook/effect.go", "{canary.DaemonSet, func() client.ObjectList"},
 
 	"cluster apps/deployments/status patch":  {"canary/controller/condition.go", "r.client.Status().Patch(ctx, target"},
 	"cluster apps/statefulsets/status patch": {"canary/controller/condition.go", "r.client.Status().Patch(ctx, target"},

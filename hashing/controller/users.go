@@ -46,8 +46,8 @@ const (
 	failed            = "failed"
 )
 
-// kept are the annotations that strip leaves: another value is a reason to look.
-var kept = []string{canary.ConfigAnnotation, canary.ConfigExtraAnnotation}
+// policy are the annotations that strip leaves: another value is a reason to look.
+var policy = []string{canary.ConfigAnnotation, canary.ConfigExtraAnnotation}
 
 // strip makes of a workload what the cache keeps of it: less than a kilobyte, whatever its template.
 func strip(object any) (any, error) {
@@ -71,7 +71,7 @@ func stripped(w client.Object, template *corev1.PodTemplateSpec, rollout string,
 		return nil, fmt.Errorf("looking for the config of %s/%s: %w", w.GetNamespace(), w.GetName(), err)
 	}
 	annotations := map[string]string{}
-	for _, key := range kept {
+	for _, key := range policy {
 		if value, ok := w.GetAnnotations()[key]; ok {
 			annotations[key] = value
 		}
