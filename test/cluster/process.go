@@ -25,6 +25,8 @@ type Process struct {
 	mu       sync.Mutex                           // guards what follows
 	now      running                              // the latest start
 	reaped   chan struct{}                        // closed when our child has ended; nil if it is not ours
+	served   bool                                 // it has, so it is to go on
+	killed   bool                                 // the latest start was ended by us
 	logStart int64                                // where the latest start's output begins
 }
 
@@ -70,6 +72,7 @@ func (p *Process) Kill() error {
 }
 
 func (p *Process) kill() error {
+	p.killed = true
 	if err := p.now.signal(syscall.SIGKILL); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("killing %s: %w", p.name, err)
 	}
@@ -138,12 +141,25 @@ func (p *Process) start(restarts int) error {
 	reaped := make(chan struct{})
 	p.reaped = reaped
 	id, err := identify(cmd.Process.Pid)
-	p.now = running{identity: id, Restarts: restarts}
+	p.now, p.killed = running{identity: id, Restarts: restarts}, false
 	go func() {
 		_ = cmd.Wait() // how it ended is in its log
 		close(reaped)
+		p.revive(reaped)
 	}()
 	return errors.Join(err, p.record(p.name, p.now))
+}
+
+// revive starts a process again that ended by itself after it had served, as a kubelet does with a static
+// pod: kube-scheduler ends where it missed what became of a pod while the API server was away.
+// Source: k8s.io/kubernetes pkg/scheduler/backend/cache/cache.go, UpdatePod.
+func (p *Process) revive(ended chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.killed || !p.served || p.reaped != ended {
+		return
+	}
+	_ = p.start(p.now.Restarts + 1) // whoever waits for it to serve hears that it does not run
 }
 
 // launch keeps a detached process from the terminal's signals for good, and
@@ -173,6 +189,9 @@ func (p *Process) wait(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("waiting for %s: %w", p.name, err)
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.served = true
 	return nil
 }
 

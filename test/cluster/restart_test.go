@@ -2,7 +2,9 @@ package cluster
 
 import (
 	"fmt"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -43,6 +45,16 @@ func TestEveryProcessCanBeKilledAndRestarted(t *testing.T) {
 			kubectl(t, "alice", "rollout", "status", "deployment/"+name, "-n", ns, "--timeout=30s")
 		})
 	}
+}
+
+func TestAProcessThatEndsByItselfIsStartedAgain(t *testing.T) {
+	p := shared.Process("kube-scheduler")
+	ended := p.PID()
+	require.NoError(t, syscall.Kill(ended, syscall.SIGKILL))
+	require.Eventually(t, func() bool { return p.Running() && p.PID() != ended }, 30*time.Second, 10*time.Millisecond)
+	ns := namespace(t)
+	kubectl(t, "alice", "create", "deployment", "web", "-n", ns, "--image=example/web:v1")
+	kubectl(t, "alice", "rollout", "status", "deployment/web", "-n", ns, "--timeout=60s")
 }
 
 // A rollout under way is what a restart may lose events of.
