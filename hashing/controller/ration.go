@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -9,11 +10,11 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
-
-	"github.com/prometheus/client_golang/prometheus"
 
 	"sluice.dev/sluice/canary"
 	"sluice.dev/sluice/hashing"
@@ -59,14 +60,30 @@ type rations struct {
 	sources map[string]*rate.Limiter
 	// recent are writes that the cache may not show yet.
 	recent map[workload]hashing.Seen
-	// waiting are the workloads that wait, and why; each has been told.
-	waiting map[workload]string
+	// waiting are the workloads that wait; each has been told.
+	waiting map[workload]waiter
+	queued  int
+	// turns are when those that wait for their ration have theirs.
+	turns map[workload]turn
+}
+
+// waiter is a workload that waits for others, or for itself to calm down.
+type waiter struct {
+	reason string
+	place  int // in the queue
+}
+
+// turn is when a workload may be written to as far as an object's ration goes, or the cluster's too.
+type turn struct {
+	at      time.Time
+	cluster bool
 }
 
 func newRations(u users, atOnce int) *rations {
 	return &rations{
 		users: u, atOnce: atOnce, cluster: rate.NewLimiter(clusterRate, clusterBurst),
-		sources: map[string]*rate.Limiter{}, recent: map[workload]hashing.Seen{}, waiting: map[workload]string{},
+		sources: map[string]*rate.Limiter{}, recent: map[workload]hashing.Seen{}, waiting: map[workload]waiter{},
+		turns: map[workload]turn{},
 	}
 }
 
@@ -90,7 +107,7 @@ func (r *reconciler) postpone(ctx context.Context, s *snapshot, now *hashing.See
 		}
 		if reason != "" {
 			r.hold(s, reason, message)
-			return idleLook, nil
+			return waitingLook, nil
 		}
 	}
 	if wait := r.rations.take(s, causes(*now, s.refs), r.now()); wait > 0 {
@@ -154,31 +171,40 @@ func pauseAfter(streak int) time.Duration {
 	return wait
 }
 
-// take counts one release, and returns 0 or how long to wait before it.
+// take returns 0 where a workload may be released now, or how long until its turn: first as far as the
+// objects' rations go, then as the cluster's does, so that a storm of one object books nothing of the
+// others' share.
 func (r *rations) take(s *snapshot, objects []string, now time.Time) time.Duration {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
-	limiters := []*rate.Limiter{r.cluster}
-	for _, object := range objects {
-		key := s.Namespace + "/" + object
-		if r.sources[key] == nil {
-			r.sources[key] = rate.NewLimiter(sourceRate, sourceBurst)
-		}
-		limiters = append(limiters, r.sources[key])
-	}
-	var longest time.Duration
-	var reserved []*rate.Reservation
-	for _, limiter := range limiters {
-		reservation := limiter.ReserveN(now, 1)
-		reserved = append(reserved, reservation)
-		longest = max(longest, reservation.DelayFrom(now))
-	}
-	if longest > 0 {
-		for _, reservation := range reserved {
-			reservation.CancelAt(now)
+	t, booked := r.turns[s.workload]
+	if !booked {
+		t = turn{at: now}
+		for _, object := range objects {
+			key := s.Namespace + "/" + object
+			if r.sources[key] == nil {
+				maps.DeleteFunc(r.sources, func(_ string, l *rate.Limiter) bool { return l.TokensAt(now) >= sourceBurst })
+				r.sources[key] = rate.NewLimiter(sourceRate, sourceBurst)
+			}
+			t.at = latest(t.at, now.Add(r.sources[key].ReserveN(now, 1).DelayFrom(now)))
 		}
 	}
-	return longest
+	if !t.cluster && !t.at.After(now) {
+		t = turn{at: now.Add(r.cluster.ReserveN(now, 1).DelayFrom(now)), cluster: true}
+	}
+	if wait := t.at.Sub(now); wait > 0 {
+		r.turns[s.workload] = t
+		return wait
+	}
+	delete(r.turns, s.workload)
+	return 0
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // elsewhere returns why the others that use an object let this one wait, empty where they do not.
@@ -195,15 +221,14 @@ func (r *rations) elsewhere(ctx context.Context, s *snapshot, object string, now
 			continue
 		}
 		seen := hashing.DecodeSeen(u.GetAnnotations())
-		if recent, ok := r.recent[u.workload]; ok && recent.Digest != seen.Digest {
+		if _, ok := r.recent[u.workload]; ok {
 			onTheWay = append(onTheWay, u.String())
 			continue
 		}
-		delete(r.recent, u.workload)
 		if _, changed := seen.Changed[object]; !changed {
 			continue
 		}
-		switch state(u) {
+		switch state(u.Object) {
 		case failed:
 			if seen.Objects[object][""] == now.Objects[object][""] {
 				return failure, fmt.Sprintf("%s failed with this content of %s, so it is not released here: mend it, "+
@@ -240,7 +265,7 @@ func (s *snapshot) atOnce(object string, otherwise int) int {
 }
 
 // state is rolling, failed or empty: healthy, which a canary that waits for approval is.
-func state(u user) string {
+func state(u metav1.Object) string {
 	if u.GetLabels()[canary.ActiveLabel] != "true" {
 		return u.GetAnnotations()[rolloutAnnotation]
 	}
@@ -258,8 +283,13 @@ func state(u user) string {
 func (r *rations) wait(w workload, reason string) bool {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
-	news := r.waiting[w] != reason
-	r.waiting[w] = reason
+	waits, ok := r.waiting[w]
+	if !ok {
+		r.queued++
+		waits.place = r.queued
+	}
+	news := waits.reason != reason
+	r.waiting[w] = waiter{reason, waits.place}
 	return news
 }
 
@@ -271,26 +301,41 @@ func (r *rations) wrote(w workload, seen hashing.Seen) {
 	r.recent[w] = seen
 }
 
-// forget: the workload has no change to release.
-func (r *rations) forget(w workload) {
+// shown: the cache shows a workload with what was seen of its config.
+func (r *rations) shown(w workload, seen hashing.Seen) {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	if r.recent[w].Digest == seen.Digest {
+		delete(r.recent, w)
+	}
+}
+
+// calm: the workload has no change to release.
+func (r *rations) calm(w workload) {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
 	delete(r.waiting, w)
+	delete(r.turns, w)
+}
+
+// forget: the workload is gone.
+func (r *rations) forget(w workload) {
+	r.calm(w)
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
 	delete(r.recent, w)
 }
 
-// waiters returns at most n of the workloads of a namespace that wait for others.
-func (r *rations) waiters(namespace string, n int) []workload {
+// next returns those of a namespace that have waited for others the longest, at most n.
+func (r *rations) next(namespace string, n int) []workload {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
 	var found []workload
-	for w, reason := range r.waiting {
-		if len(found) == n {
-			break
-		}
-		if w.Namespace == namespace && (reason == others || reason == failure) {
+	for w, waits := range r.waiting {
+		if w.Namespace == namespace && (waits.reason == others || waits.reason == failure) {
 			found = append(found, w)
 		}
 	}
-	return found
+	slices.SortFunc(found, func(a, b workload) int { return cmp.Compare(r.waiting[a].place, r.waiting[b].place) })
+	return found[:min(n, len(found))]
 }

@@ -26,6 +26,8 @@ const (
 	lookAgain = 200 * time.Millisecond
 	// idleLook is when to look again at what something is in the way of; events come sooner.
 	idleLook = 30 * time.Second
+	// waitingLook is the same for what waits for other workloads.
+	waitingLook = 2 * time.Minute
 )
 
 // Keyring makes and verifies digests; *live.Keyring is one.
@@ -50,7 +52,7 @@ type reconciler struct {
 func (r *reconciler) Reconcile(ctx context.Context, w workload) (reconcile.Result, error) {
 	s, err := r.observe(ctx, w)
 	if err != nil || s == nil || len(s.refs) == 0 {
-		r.rations.forget(w)
+		r.rations.calm(w)
 		return reconcile.Result{}, unlessStopped(ctx, err)
 	}
 	if s.busy() {
@@ -65,7 +67,7 @@ func (r *reconciler) Reconcile(ctx context.Context, w workload) (reconcile.Resul
 		return reconcile.Result{}, unlessStopped(ctx, fmt.Errorf("comparing the config of %s of namespace %s: %w", w, w.Namespace, err))
 	}
 	if !changed {
-		r.rations.forget(w)
+		r.rations.calm(w)
 		if s.stands() && now.Digest == s.before.Digest {
 			return reconcile.Result{}, nil
 		}

@@ -33,6 +33,9 @@ const (
 	// A look that failed is tried again after 50 ms, 100 ms, ... and at least every 30 s.
 	firstRetry, lastRetry = 50 * time.Millisecond, 30 * time.Second
 	lookTimeout           = time.Minute
+	// wokenAtOnce of those that wait are looked at when one of the others is healthy, which makes room for
+	// one, or has failed; the second is for a wake-up that came to nothing.
+	wokenAtOnce = 2
 )
 
 type queue = workqueue.TypedRateLimitingInterface[workload]
@@ -163,12 +166,15 @@ func (t *triggers) ofWorkloads(kind string) handler.TypedEventHandler[client.Obj
 			}
 		},
 		UpdateFunc: func(_ context.Context, e event.TypedUpdateEvent[client.Object], q queue) {
+			t.rations.shown(named(e.ObjectNew), hashing.DecodeSeen(e.ObjectNew.GetAnnotations()))
 			if !isLook(e.ObjectOld, e.ObjectNew) || e.ObjectNew.GetAnnotations()[usesAnnotation] == "" {
 				return
 			}
 			q.AddAfter(named(e.ObjectNew), t.settle)
-			for _, w := range t.rations.waiters(e.ObjectNew.GetNamespace(), t.rations.atOnce) {
-				q.Add(w)
+			if now := state(e.ObjectNew); now != rolling && now != state(e.ObjectOld) {
+				for _, w := range t.rations.next(e.ObjectNew.GetNamespace(), wokenAtOnce) {
+					q.Add(w)
+				}
 			}
 		},
 		DeleteFunc: func(_ context.Context, e event.TypedDeleteEvent[client.Object], q queue) {
