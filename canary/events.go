@@ -11,7 +11,7 @@ func seen(r *Release) *Event {
 		if r.Step == 0 {
 			return &Event{Reason: "ReleaseHeld", Message: fmt.Sprintf("release %d of the new version starts at step 1 when the workload is resumed", r.ID)}
 		}
-		return &Event{Reason: "ReleaseHeld", Message: fmt.Sprintf("release %d: the new version is held at step %d of %d (%s)", r.ID, r.Step, len(r.Policy.steps()), r.Policy.Steps)}
+		return &Event{Reason: "ReleaseHeld", Message: fmt.Sprintf("release %d: the new version is held at step %d of %d (%s)%s", r.ID, r.Step, len(r.Policy.steps()), r.Policy.Steps, because(r))}
 	case Aborted:
 		return &Event{Warning: true, Reason: "ReleaseAborted", Message: fmt.Sprintf("release %d aborted at step %d: %s", r.ID, r.Step, r.Reason)}
 	case Reverting:
@@ -21,6 +21,14 @@ func seen(r *Release) *Event {
 	case Waiting: // only the controller sets it, with its own event
 	}
 	return nil
+}
+
+// because names the config that a release is about.
+func because(r *Release) string {
+	if r.Cause == "" {
+		return ""
+	}
+	return "; config changed: " + r.Cause
 }
 
 func waiting(o Observed, r *Release) *Event {

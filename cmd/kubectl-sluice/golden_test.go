@@ -40,6 +40,9 @@ var worlds = map[string]func(*world){
 		}}}
 	},
 	"waiting": func(*world) {},
+	"waiting-with-other-config": func(w *world) {
+		w.release.Author, w.release.Cause = "system:serviceaccount:sluice-system:sluice", "configmap/web: log.level; secret/db"
+	},
 	"waiting-for-other-eyes": func(w *world) {
 		w.release.Policy.FourEyes = true
 	},

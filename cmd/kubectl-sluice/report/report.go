@@ -99,6 +99,7 @@ func releaseOf(w *workload.Workload) *Release {
 		Steps:            stepsOf(w),
 		Since:            r.Since,
 		Author:           r.Author,
+		Config:           r.Cause,
 		FourEyes:         r.Policy.FourEyes,
 		ProgressDeadline: time.Duration(r.Policy.Deadline).String(),
 		Message:          r.Reason,

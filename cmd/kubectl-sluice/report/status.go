@@ -97,7 +97,9 @@ type Release struct {
 	// Until is when the release goes on or is aborted by itself; absent where it does neither.
 	Until *time.Time `json:"until,omitempty"`
 	// Author is who changed the pod template.
-	Author    string     `json:"author,omitempty"`
+	Author string `json:"author,omitempty"`
+	// Config names what changed of the config, as "configmap/app: color", where that is what the release is about.
+	Config    string     `json:"config,omitempty"`
 	Approvals []Approval `json:"approvals,omitempty"`
 	// FourEyes: the author may not approve.
 	FourEyes bool `json:"fourEyes,omitempty"`

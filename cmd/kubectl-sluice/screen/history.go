@@ -39,6 +39,9 @@ func History(h *report.ReleaseHistory, now time.Time) ([]Line, error) {
 	if r.Author != "" {
 		lines = append(lines, field("Author", r.Author, Plain))
 	}
+	if r.Config != "" {
+		lines = append(lines, field("Config", r.Config, Plain))
+	}
 	lines = append(lines, field("Phase", phase(r, now), phaseStyle(r.Phase)))
 	for _, a := range r.Approvals {
 		text := fmt.Sprintf("step %d by %s", a.Step, a.By)

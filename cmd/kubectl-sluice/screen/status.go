@@ -67,7 +67,11 @@ func header(s *report.ReleaseStatus, now time.Time) []Line {
 	if r.Author != "" {
 		by += " by " + r.Author
 	}
-	lines = append(lines, field("Release", by, Plain), field("Phase", phase(r, now), phaseStyle(r.Phase)))
+	lines = append(lines, field("Release", by, Plain))
+	if r.Config != "" {
+		lines = append(lines, field("Config", r.Config, Plain))
+	}
+	lines = append(lines, field("Phase", phase(r, now), phaseStyle(r.Phase)))
 	if share := share(s); share != "" {
 		lines = append(lines, field("Traffic", share, Plain))
 	}
