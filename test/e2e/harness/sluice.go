@@ -137,6 +137,9 @@ func (s *Sluice) Stop(ctx context.Context) (string, error) {
 	return string(content[before.Size():]), err
 }
 
+// PID returns its process id.
+func (s *Sluice) PID() int { return s.cmd.Process.Pid }
+
 // Line returns what sluice said on stdout once it served.
 func (s *Sluice) Line() string { return s.line }
 

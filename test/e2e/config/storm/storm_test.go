@@ -22,7 +22,7 @@ import (
 )
 
 // users creates Deployments web-0, web-1, ... that read ConfigMap app.
-func users(t *testing.T, n *harness.Namespace, count int, replicas int32) {
+func users(t testing.TB, n *harness.Namespace, count int, replicas int32) {
 	t.Helper()
 	failures := make([]error, count)
 	workqueue.ParallelizeUntil(t.Context(), 16, count, func(i int) {
@@ -32,14 +32,14 @@ func users(t *testing.T, n *harness.Namespace, count int, replicas int32) {
 	require.NoError(t, errors.Join(failures...))
 }
 
-func configMap(t *testing.T, n *harness.Namespace, name string) {
+func configMap(t testing.TB, n *harness.Namespace, name string) {
 	t.Helper()
 	object := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name}, Data: map[string]string{"GREETING": "hello"}}
 	_, err := n.Admin.CoreV1().ConfigMaps(n.Name).Create(t.Context(), object, metav1.CreateOptions{})
 	require.NoError(t, err)
 }
 
-func set(t *testing.T, n *harness.Namespace, name, value string) {
+func set(t testing.TB, n *harness.Namespace, name, value string) {
 	t.Helper()
 	patch := fmt.Appendf(nil, `{"data":{"GREETING":%q}}`, value)
 	_, err := n.Admin.CoreV1().ConfigMaps(n.Name).Patch(t.Context(), name, types.MergePatchType, patch, metav1.PatchOptions{})
@@ -59,7 +59,7 @@ func deployments(ctx context.Context, n *harness.Namespace) (map[string]appsv1.D
 }
 
 // all waits until something holds of every Deployment, however long it takes as long as more and more do.
-func all(t *testing.T, n *harness.Namespace, what string, holds func(appsv1.Deployment) bool) map[string]appsv1.Deployment {
+func all(t testing.TB, n *harness.Namespace, what string, holds func(appsv1.Deployment) bool) map[string]appsv1.Deployment {
 	t.Helper()
 	var found map[string]appsv1.Deployment
 	for most := -1; ; {
