@@ -13,6 +13,14 @@ const (
 	// the way to its new content at once, a positive number. Default: the flag --config-at-once.
 	AnnotationConfigAtOnce = "sluice.dev/config-at-once"
 
+	// AnnotationRotate is written by operators on the key Secret: any word that was not there before has the key rotated.
+	// Read by the replica that leads. Default: absent.
+	AnnotationRotate = "sluice.dev/rotate"
+
+	// AnnotationRotation is on the key Secret and holds a Rotation. Written and read by the replica that leads.
+	// Default: absent.
+	AnnotationRotation = "sluice.dev/rotation"
+
 	// AnnotationConfig is written by users and says what a change of config does. On a namespace or workload it is
 	// ConfigHash (default), ConfigPin or ConfigIgnore; on a ConfigMap or Secret only ConfigIgnore means something.
 	AnnotationConfig = "sluice.dev/config"

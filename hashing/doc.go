@@ -32,5 +32,5 @@
 //
 // A digest is verified with the key that it names, so a rotation changes no digest until the content changes. A digest
 // whose key or version is unknown is reported as UnverifiableError, and then the caller keeps it for as long as neither
-// template nor content has changed.
+// template nor content has changed. NextRotation says how a key becomes the current one.
 package hashing

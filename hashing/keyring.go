@@ -64,12 +64,32 @@ func NewKeyring(key Key) Keyring {
 
 // Rotated returns a keyring with a new current key that knows all keys of k.
 func (k Keyring) Rotated(key Key) Keyring {
-	keys := maps.Clone(k.keys)
-	if keys == nil {
-		keys = map[string]Key{}
+	return k.With(key).WithCurrent(key.ID())
+}
+
+// With returns a keyring that knows one key more. Which one is current stays.
+func (k Keyring) With(key Key) Keyring {
+	return k.Joined(Keyring{keys: map[string]Key{key.ID(): key}})
+}
+
+// WithCurrent returns a keyring with another current key, which must be one that it knows: it makes no digests otherwise.
+func (k Keyring) WithCurrent(id string) Keyring {
+	return Keyring{current: id, keys: k.keys}
+}
+
+// Joined returns a keyring that knows the keys of both. Which one is current stays.
+func (k Keyring) Joined(other Keyring) Keyring {
+	return Keyring{current: k.current, keys: either(k.keys, other.keys)}
+}
+
+// HasAll says whether all keys of another keyring are known.
+func (k Keyring) HasAll(other Keyring) bool {
+	for id := range other.keys {
+		if !k.Has(id) {
+			return false
+		}
 	}
-	keys[key.ID()] = key
-	return Keyring{current: key.ID(), keys: keys}
+	return true
 }
 
 // Current is the id of the key for new digests.

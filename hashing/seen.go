@@ -94,6 +94,17 @@ func (k Keyring) See(namespace string, refs []Reference, objects []Object) (Seen
 	return Seen{Digest: digest, Objects: sums}, err
 }
 
+// Difference is Seen.Difference of what is to be seen now, under the key of what was seen before: a change that comes with
+// a new key is told like any other.
+func (k Keyring) Difference(before Seen, namespace string, refs []Reference, objects []Object) (map[string][]string, error) {
+	id := before.keyID()
+	if !k.Has(id) {
+		return nil, nil
+	}
+	now, err := k.WithCurrent(id).See(namespace, refs, objects)
+	return now.Difference(before), err
+}
+
 func (k Keyring) sums(namespace string, refs []Reference, objects []Object) (map[string]map[string]string, error) {
 	current := k.keys[k.current]
 	used, err := usedContent(namespace, refs, objects)

@@ -20,6 +20,8 @@ var elsewhere = map[string]string{
 	"sluice.dev/overrides":      "on Namespaces",
 	"sluice.dev/config-hash":    "in pod templates",
 	"sluice.dev/config-at-once": "on ConfigMaps and Secrets",
+	"sluice.dev/rotate":         "on sluice's Secret of hash keys",
+	"sluice.dev/rotation":       "on sluice's Secret of hash keys",
 	"sluice.dev/workload":       "on what sluice makes",
 	"sluice.dev/phase":          "on what sluice makes",
 	"sluice.dev/step":           "on what sluice makes",

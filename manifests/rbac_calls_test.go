@@ -49,7 +49,6 @@ var calls = map[string]call{
 	"cluster apps/statefulsets watch": {"canary/controller/setup.go", "For(&appsv1.StatefulSet{}"},
 	"cluster apps/statefulsets patch": {"canary/controller/apply.go", "r.client.Patch(ctx, target"},
 
-
 	"cluster apps/deployments/status patch":  {"canary/controller/condition.go", "r.client.Status().Patch(ctx, target"},
 	"cluster apps/statefulsets/status patch": {"canary/controller/condition.go", "r.client.Status().Patch(ctx, target"},
 
@@ -79,7 +78,8 @@ var calls = map[string]call{
 	"own secrets create":                  {"certs/own.go", "a.client.Create(ctx, secret"},
 	"own secrets sluice-ca get":           {"certs/own.go", "a.client.Get(ctx, key, secret)"},
 	"own secrets sluice-ca update":        {"certs/own.go", "a.client.Update(ctx, secret"},
-	"own secrets sluice-hash-key get":     {"hashing/live/keyring.go", "k.options.Reader.Get(ctx, k.key(), &secret)"},
+	"own secrets sluice-hash-key get":     {"hashing/live/keyring.go", "k.options.Reader.Get(ctx, k.key(), secret)"},
+	"own secrets sluice-hash-key update":  {"hashing/live/rotate.go", "k.options.Writer.Update(ctx, secret"},
 	"own secrets sluice-serving-cert get": {"certs/serving.go", "a.client.Get(ctx, key, secret)"},
 
 	// A lock of client-go gets, creates and updates its Lease.

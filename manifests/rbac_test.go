@@ -37,9 +37,9 @@ func TestOutsideItsNamespaceSluiceOnlyReadsConfig(t *testing.T) {
 
 func TestInItsNamespaceSluiceWritesOnlyItsOwnSecrets(t *testing.T) {
 	want := map[string][]string{
-		"":                                    {"create"},
-		"sluice-ca":                           {"get", "update"},
-		"sluice-hash-key sluice-serving-cert": {"get"},
+		"":                          {"create"},
+		"sluice-ca sluice-hash-key": {"get", "update"},
+		"sluice-serving-cert":       {"get"},
 	}
 	got := map[string][]string{}
 	for _, rule := range rulesOn(typed(t, &rbacv1.Role{}, "sluice").Rules, "secrets") {

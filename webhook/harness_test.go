@@ -76,7 +76,7 @@ func (c cluster) client(t testing.TB) client.WithWatch {
 func (c cluster) server(t testing.TB) *Server {
 	reads := c.client(t)
 	keyring, err := live.NewKeyring(live.Options{
-		Reader: reads, Creator: reads, Namespace: "sluice-system",
+		Reader: reads, Writer: reads, Namespace: "sluice-system",
 		Random: bytes.NewReader(bytes.Repeat([]byte{7}, 32)), Now: time.Now,
 	})
 	require.NoError(t, err)

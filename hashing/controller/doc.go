@@ -21,6 +21,9 @@
 //	the same content                                                     nothing, or noted under the current key
 //	other content                                                        noted: admission makes it a release
 //
+// A look at every workload follows when another hash key becomes the current one. What was seen is noted under it, five
+// workloads a second, so that the older key may get lost.
+//
 // # Storms
 //
 // Writes are rationed: for the cluster, for each object that changed, and for each workload, whose changes in quick

@@ -133,9 +133,9 @@ func (r *reconciler) compare(ctx context.Context, s *snapshot) (now hashing.Seen
 	}
 	if known && !same {
 		if s.stands() {
-			now.Changed = now.Difference(s.before)
+			now.Changed, err = r.keyring.Difference(ctx, s.before, s.Namespace, s.refs, s.objects)
 		}
-		return now, true, nil
+		return now, true, err
 	}
 	now.Changed, now.At, now.Streak = s.before.Changed, s.before.At, s.before.Streak
 	switch {

@@ -34,6 +34,10 @@ const (
 type Keyring interface {
 	Digest(ctx context.Context, previous, namespace string, refs []hashing.Reference, objects []hashing.Object) (string, error)
 	See(ctx context.Context, namespace string, refs []hashing.Reference, objects []hashing.Object) (hashing.Seen, error)
+	// Difference names what differs from what was seen before.
+	Difference(ctx context.Context, before hashing.Seen, namespace string, refs []hashing.Reference, objects []hashing.Object) (map[string][]string, error)
+	// Current is the id of the key for new digests.
+	Current() string
 }
 
 // reconciler compares the config of workloads with what they were released with.
@@ -43,6 +47,7 @@ type reconciler struct {
 	keyring  Keyring
 	recorder events.EventRecorder
 	rations  *rations
+	renotes  *renotes
 	spared   map[string]bool // namespaces that the webhooks leave alone
 	settle   time.Duration
 	now      func() time.Time
@@ -70,6 +75,11 @@ func (r *reconciler) Reconcile(ctx context.Context, w workload) (reconcile.Resul
 		r.rations.calm(w)
 		if s.stands() && now.Digest == s.before.Digest {
 			return reconcile.Result{}, nil
+		}
+		if s.stands() { // noted under another key, as all workloads are at once
+			if wait := r.renotes.wait(w, r.now()); wait > 0 {
+				return reconcile.Result{RequeueAfter: wait}, nil
+			}
 		}
 		return r.write(ctx, s, now)
 	}

@@ -75,12 +75,15 @@ func Setup(mgr ctrl.Manager, keyring Keyring, spared []string, opts Options) err
 	u := users{watched.GetCache()}
 	r := &reconciler{
 		live: live, cached: watched.GetCache(), keyring: keyring, recorder: mgr.GetEventRecorder("sluice"),
-		rations: newRations(u, opts.AtOnce), spared: map[string]bool{}, settle: opts.SettleTime, now: opts.Now,
+		rations: newRations(u, opts.AtOnce), renotes: newRenotes(), spared: map[string]bool{}, settle: opts.SettleTime, now: opts.Now,
 	}
 	for _, namespace := range spared {
 		r.spared[namespace] = true
 	}
-	return r.start(mgr, &triggers{users: u, rations: r.rations, configs: configs, settle: opts.SettleTime, now: opts.Now})
+	return r.start(mgr, &triggers{
+		users: u, rations: r.rations, renotes: r.renotes, configs: configs, currentKey: keyring.Current,
+		settle: opts.SettleTime, now: opts.Now,
+	})
 }
 
 // cacheOptions: namespaces that opted in, and what strip leaves of workloads.
@@ -143,16 +146,21 @@ func (r *reconciler) start(mgr ctrl.Manager, t *triggers) error {
 	if err := c.Watch(source.TypedFunc[workload](t.ofConfig)); err != nil {
 		return fmt.Errorf("watching config: %w", err)
 	}
+	if err := c.Watch(source.TypedFunc[workload](t.ofKeys)); err != nil {
+		return fmt.Errorf("watching the hash key: %w", err)
+	}
 	return nil
 }
 
 // triggers say which workloads to look at, and when.
 type triggers struct {
-	users   users
-	rations *rations
-	configs metadata.Interface
-	settle  time.Duration
-	now     func() time.Time
+	users      users
+	rations    *rations
+	renotes    *renotes
+	configs    metadata.Interface
+	currentKey func() string
+	settle     time.Duration
+	now        func() time.Time
 }
 
 func (t *triggers) ofWorkloads(kind string) handler.TypedEventHandler[client.Object, workload] {
@@ -179,6 +187,7 @@ func (t *triggers) ofWorkloads(kind string) handler.TypedEventHandler[client.Obj
 		},
 		DeleteFunc: func(_ context.Context, e event.TypedDeleteEvent[client.Object], q queue) {
 			t.rations.forget(named(e.Object))
+			t.renotes.forget(named(e.Object))
 		},
 	}
 }

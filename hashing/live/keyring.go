@@ -24,15 +24,16 @@ const SecretName = "sluice-hash-key"
 // unknown id on a workload, and must not make us ask the API server once per request.
 const rereadAfter = 10 * time.Second
 
-// Creator is the part of a client.Client that makes the key Secret.
-type Creator interface {
+// Writer is the part of a client.Client that makes and changes the key Secret.
+type Writer interface {
 	Create(ctx context.Context, obj client.Object, opts ...client.CreateOption) error
+	Update(ctx context.Context, obj client.Object, opts ...client.UpdateOption) error
 }
 
 // Options of a Keyring. All are needed.
 type Options struct {
 	Reader    client.Reader
-	Creator   Creator
+	Writer    Writer
 	Namespace string
 	// Random is where keys come from, crypto/rand.Reader outside of tests.
 	Random io.Reader
@@ -47,7 +48,7 @@ func (o Options) Validate() error {
 		missing bool
 	}{
 		{"Reader", o.Reader == nil},
-		{"Creator", o.Creator == nil},
+		{"Writer", o.Writer == nil},
 		{"Namespace", o.Namespace == ""},
 		{"Random", o.Random == nil},
 		{"Now", o.Now == nil},
@@ -59,15 +60,19 @@ func (o Options) Validate() error {
 	return errors.Join(faults...)
 }
 
-// Keyring is the hash keys of the cluster, read once and again when a digest names a key that is not among them. It is
-// safe for concurrent use.
+// Keyring is the hash keys of the cluster, read once, regularly (Follow), and when a digest names a key that is not among
+// them. It is safe for concurrent use.
 type Keyring struct {
 	options Options
 	known   atomic.Pointer[hashing.Keyring]
-	// turn is held by the one request that reads the Secret, and guards readAt. A channel, because waiting for it must
-	// end with ctx.
+	leading atomic.Bool
+	// turn is held by whoever reads the Secret, and guards what is below. A channel, because waiting for it must end with
+	// ctx.
 	turn   chan struct{}
 	readAt time.Time
+	// owed: the Secret has lost what was its current key. Until it has all keys again that were known then, none of them
+	// is forgotten.
+	owed bool
 }
 
 // NewKeyring returns a keyring that has not read anything.
@@ -89,14 +94,22 @@ func (k *Keyring) Ensure(ctx context.Context) error {
 	if k.known.Load() != nil {
 		return nil
 	}
-	err := k.read(ctx)
+	_, err := k.read(ctx)
 	if isAbsent(err) {
-		err = k.create(ctx)
+		err = k.found(ctx)
 	}
 	if apierrors.IsAlreadyExists(err) {
-		err = k.read(ctx)
+		_, err = k.read(ctx)
 	}
 	return err
+}
+
+// Current is the id of the key for new digests as it was last read, "" before that.
+func (k *Keyring) Current() string {
+	if keys := k.known.Load(); keys != nil {
+		return keys.Current()
+	}
+	return ""
 }
 
 // Digest is hashing.Keyring.Digest with the keys of the cluster. It reads the Secret only if that has not been done or
@@ -129,6 +142,17 @@ func (k *Keyring) See(ctx context.Context, namespace string, refs []hashing.Refe
 	return keys.See(namespace, refs, objects)
 }
 
+// Difference is hashing.Keyring.Difference with the keys of the cluster.
+func (k *Keyring) Difference(
+	ctx context.Context, before hashing.Seen, namespace string, refs []hashing.Reference, objects []hashing.Object,
+) (map[string][]string, error) {
+	keys, err := k.loaded(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return keys.Difference(before, namespace, refs, objects)
+}
+
 // loaded returns the keys as they were last read.
 func (k *Keyring) loaded(ctx context.Context) (hashing.Keyring, error) {
 	if keys := k.known.Load(); keys != nil {
@@ -139,7 +163,7 @@ func (k *Keyring) loaded(ctx context.Context) (hashing.Keyring, error) {
 	}
 	defer k.endTurn()
 	if k.known.Load() == nil {
-		if err := k.read(ctx); err != nil {
+		if _, err := k.read(ctx); err != nil {
 			return hashing.Keyring{}, err
 		}
 	}
@@ -154,7 +178,7 @@ func (k *Keyring) knowing(ctx context.Context, id string) (hashing.Keyring, erro
 	}
 	defer k.endTurn()
 	if !k.known.Load().Has(id) && k.options.Now().Sub(k.readAt) >= rereadAfter {
-		if err := k.read(ctx); err != nil {
+		if _, err := k.read(ctx); err != nil {
 			return hashing.Keyring{}, err
 		}
 	}
@@ -162,34 +186,46 @@ func (k *Keyring) knowing(ctx context.Context, id string) (hashing.Keyring, erro
 }
 
 // read replaces the known keys, and leaves them if it fails. The caller holds the turn.
-func (k *Keyring) read(ctx context.Context) error {
+func (k *Keyring) read(ctx context.Context) (*corev1.Secret, error) {
 	k.readAt = k.options.Now()
-	var secret corev1.Secret
-	if err := k.options.Reader.Get(ctx, k.key(), &secret); err != nil {
-		return fmt.Errorf("reading hash key Secret %s: %w", k.key(), err)
+	secret := &corev1.Secret{}
+	if err := k.options.Reader.Get(ctx, k.key(), secret); err != nil {
+		return nil, fmt.Errorf("reading hash key Secret %s: %w", k.key(), err)
 	}
 	keys, err := hashing.ParseKeyring(secret.Data)
 	if err != nil {
-		return fmt.Errorf("reading hash key Secret %s: %w", k.key(), err)
+		return nil, fmt.Errorf("reading hash key Secret %s: %w", k.key(), err)
+	}
+	if before := k.known.Load(); before != nil {
+		lost := !keys.Has(before.Current())
+		if k.owed = (k.owed || lost) && !keys.HasAll(*before); k.owed {
+			keys = keys.Joined(*before)
+		}
 	}
 	k.known.Store(&keys)
-	return nil
+	return secret, nil
 }
 
-func (k *Keyring) create(ctx context.Context) error {
+// found makes the first key.
+func (k *Keyring) found(ctx context.Context) error {
 	key, err := hashing.NewKey(k.options.Random)
 	if err != nil {
 		return err
 	}
-	keys := hashing.NewKeyring(key)
+	return k.create(ctx, hashing.NewKeyring(key))
+}
+
+// create makes the Secret, and then uses its keys.
+func (k *Keyring) create(ctx context.Context, keys hashing.Keyring) error {
 	secret := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: k.key().Namespace, Name: k.key().Name},
 		Type:       corev1.SecretTypeOpaque,
 		Data:       keys.Data(),
 	}
-	if err := k.options.Creator.Create(ctx, secret); err != nil {
+	if err := k.options.Writer.Create(ctx, secret, fieldManager); err != nil {
 		return fmt.Errorf("creating hash key Secret %s: %w", k.key(), err)
 	}
+	k.owed = false
 	k.known.Store(&keys)
 	return nil
 }

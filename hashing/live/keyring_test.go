@@ -28,7 +28,7 @@ var (
 
 func newKeyring(t *testing.T, server *cluster, now func() time.Time) *Keyring {
 	t.Helper()
-	keys, err := NewKeyring(Options{Reader: server, Creator: server, Namespace: "sluice-system", Random: rand.Reader, Now: now})
+	keys, err := NewKeyring(Options{Reader: server, Writer: server, Namespace: "sluice-system", Random: rand.Reader, Now: now})
 	require.NoError(t, err)
 	return keys
 }
@@ -131,7 +131,7 @@ func TestEnsureFailures(t *testing.T) {
 			server := newCluster(t, test.objects...)
 			server.onGet = func(context.Context, string) error { return test.onGet }
 			keys, err := NewKeyring(Options{
-				Reader: server, Creator: server, Namespace: "sluice-system",
+				Reader: server, Writer: server, Namespace: "sluice-system",
 				Random: strings.NewReader(test.random), Now: new(clock).now,
 			})
 			require.NoError(t, err)
@@ -141,9 +141,12 @@ func TestEnsureFailures(t *testing.T) {
 	}
 }
 
-type refusingCreator struct{ err error }
+type refusingWriter struct {
+	Writer
+	err error
+}
 
-func (c refusingCreator) Create(context.Context, client.Object, ...client.CreateOption) error {
+func (c refusingWriter) Create(context.Context, client.Object, ...client.CreateOption) error {
 	return c.err
 }
 
@@ -151,7 +154,7 @@ func TestEnsureSaysThatCreatingFailed(t *testing.T) {
 	server := newCluster(t)
 	refused := errors.New("quota exceeded")
 	keys, err := NewKeyring(Options{
-		Reader: server, Creator: refusingCreator{refused}, Namespace: "sluice-system", Random: rand.Reader, Now: new(clock).now,
+		Reader: server, Writer: refusingWriter{err: refused}, Namespace: "sluice-system", Random: rand.Reader, Now: new(clock).now,
 	})
 	require.NoError(t, err)
 	err = keys.Ensure(t.Context())
@@ -286,5 +289,5 @@ func TestDigestWaitsNoLongerThanItsDeadline(t *testing.T) {
 
 func TestNewKeyringListsWhatIsMissing(t *testing.T) {
 	_, err := NewKeyring(Options{Namespace: "sluice-system", Random: rand.Reader})
-	require.EqualError(t, err, "setting up the hash keyring: Reader is not set\nCreator is not set\nNow is not set")
+	require.EqualError(t, err, "setting up the hash keyring: Reader is not set\nWriter is not set\nNow is not set")
 }

@@ -79,6 +79,13 @@ func (s *Server) runControllers(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("setting up the readiness of the controllers: %w", err)
 	}
+	err = mgr.Add(manager.RunnableFunc(func(ctx context.Context) error {
+		s.keyring.Keep(ctx)
+		return nil
+	}))
+	if err != nil {
+		return fmt.Errorf("setting up the rotation of the hash key: %w", err)
+	}
 	if err := mgr.Start(ctx); err != nil {
 		return fmt.Errorf("running the controllers: %w", err)
 	}

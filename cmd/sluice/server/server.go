@@ -63,7 +63,7 @@ func New(cluster Cluster, opts Options, hooks Hooks) (*Server, error) {
 		return nil, err
 	}
 	s.authority = certs.New(c, certificates, time.Now)
-	s.keyring, err = live.NewKeyring(live.Options{Reader: c, Creator: c, Namespace: opts.Namespace, Random: rand.Reader, Now: time.Now})
+	s.keyring, err = live.NewKeyring(live.Options{Reader: c, Writer: c, Namespace: opts.Namespace, Random: rand.Reader, Now: time.Now})
 	if err != nil {
 		return nil, err
 	}
@@ -102,6 +102,8 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	certificates := background(base, func(ctx context.Context) { _ = s.authority.Start(ctx) }) // it logs, and returns no error
 	defer certificates.stop()
+	keys := background(base, s.keyring.Follow)
+	defer keys.stop()
 	var failed error
 	serving := background(base, func(ctx context.Context) { failed = s.webhook.Start(ctx) })
 	err := s.serve(ctx, serving)
