@@ -31,10 +31,12 @@ func all(kind hashing.Kind, name string) hashing.Reference {
 // cluster is a fake API server that counts requests and can be told how to answer.
 type cluster struct {
 	client.WithWatch
-	gets, creates atomic.Int32
+	gets, creates, updates atomic.Int32
 	// onGet answers instead of the server if it returns an error.
 	mu    sync.Mutex
 	onGet func(ctx context.Context, name string) error
+	// onUpdate is called with each update, which it makes itself.
+	onUpdate func(update func() error) error
 }
 
 func newCluster(t *testing.T, objects ...client.Object) *cluster {
@@ -51,6 +53,14 @@ func newCluster(t *testing.T, objects ...client.Object) *cluster {
 		Create: func(ctx context.Context, server client.WithWatch, obj client.Object, opts ...client.CreateOption) error {
 			c.creates.Add(1)
 			return server.Create(ctx, obj, opts...)
+		},
+		Update: func(ctx context.Context, server client.WithWatch, obj client.Object, opts ...client.UpdateOption) error {
+			c.updates.Add(1)
+			update := func() error { return server.Update(ctx, obj, opts...) }
+			if c.onUpdate != nil {
+				return c.onUpdate(update)
+			}
+			return update()
 		},
 	}).Build()
 	return c

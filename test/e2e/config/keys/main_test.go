@@ -1,0 +1,17 @@
+// Package keys shows that no workload notices what happens to the hash key. Its tests kill the one sluice that they
+// share, so they run one after another.
+package keys
+
+import (
+	"os"
+	"testing"
+
+	"sluice.dev/sluice/test/e2e/harness"
+)
+
+// env is the one control plane of this package; each test has a namespace of its own.
+var env *harness.Env
+
+func TestMain(m *testing.M) {
+	os.Exit(harness.Run(m.Run, harness.SluiceOptions{}, func(e *harness.Env) { env = e }))
+}
