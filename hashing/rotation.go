@@ -8,9 +8,10 @@ import (
 
 const (
 	// Propagation is how long a new key is in the Secret before it is the current one: every replica knows it by then.
-	// They read the Secret every RereadEvery; one of these reads may fail, and clocks may differ by clockSkew.
-	Propagation = 2*RereadEvery + clockSkew
-	// RereadEvery is how often every replica reads the key Secret.
+	// They begin to read the Secret RereadEvery after the last read ended. One read may fail, both may take a while, and
+	// the clocks of two leaders may differ by clockSkew: 30 s + 30 s, 30 s for the reads, 1 m.
+	Propagation = 3*RereadEvery + clockSkew
+	// RereadEvery is the pause between two reads of the key Secret, in every replica.
 	RereadEvery = 30 * time.Second
 	clockSkew   = time.Minute
 )

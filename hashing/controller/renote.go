@@ -15,8 +15,8 @@ const (
 	keyLook = 5 * time.Second
 )
 
-// renotes give each workload a time of its own to be noted under another key. It has its place from its first look on,
-// and is not looked at again before. All of it may be lost.
+// renotes give each workload a time of its own to be noted under another key. It has its place from its first look on.
+// All of it may be lost.
 type renotes struct {
 	mutex   sync.Mutex
 	limiter *rate.Limiter

@@ -73,6 +73,8 @@ type Keyring struct {
 	// owed: the Secret has lost what was its current key. Until it has all keys again that were known then, none of them
 	// is forgotten.
 	owed bool
+	// labels of the Secret, which are put back with it.
+	labels map[string]string
 }
 
 // NewKeyring returns a keyring that has not read anything.
@@ -203,6 +205,7 @@ func (k *Keyring) read(ctx context.Context) (*corev1.Secret, error) {
 		}
 	}
 	k.known.Store(&keys)
+	k.labels = secret.Labels
 	return secret, nil
 }
 
@@ -218,7 +221,7 @@ func (k *Keyring) found(ctx context.Context) error {
 // create makes the Secret, and then uses its keys.
 func (k *Keyring) create(ctx context.Context, keys hashing.Keyring) error {
 	secret := &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Namespace: k.key().Namespace, Name: k.key().Name},
+		ObjectMeta: metav1.ObjectMeta{Namespace: k.key().Namespace, Name: k.key().Name, Labels: k.labels},
 		Type:       corev1.SecretTypeOpaque,
 		Data:       keys.Data(),
 	}

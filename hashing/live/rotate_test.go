@@ -300,6 +300,24 @@ func TestWhatIsLostIsPutBack(t *testing.T) {
 	}
 }
 
+// The rotation has to be asked for again: while the Secret was gone, no replica came to know a new key.
+func TestASecretIsPutBackWithItsLabelsAndWithoutARotation(t *testing.T) {
+	server := newCluster(t)
+	keys := loadedKeyring(t, server)
+	server.change(t, func(s *corev1.Secret) { s.Labels = map[string]string{"team": "platform"} })
+	server.ask(t, "a")
+	leader(t, keys)
+	leader(t, keys)
+	before := server.stored(t)
+	server.remove(t)
+	leader(t, keys)
+	after := server.stored(t)
+	require.Equal(t, before.Data, after.Data)
+	require.Equal(t, before.Labels, after.Labels)
+	require.Empty(t, after.Annotations)
+	require.Equal(t, hashing.RereadEvery, leader(t, keys))
+}
+
 // Nobody knows the key any more: a start makes a new one, and a digest under the old one cannot be verified.
 func TestAKeyThatNobodyKnowsIsMadeAnewAtAStart(t *testing.T) {
 	server := newCluster(t)
