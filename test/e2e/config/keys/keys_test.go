@@ -21,9 +21,7 @@ func TestARotationRollsNothingAlsoWhereSluiceIsKilledInBetween(t *testing.T) {
 	next := s.rotation().Next
 	require.Equal(t, old, s.keys().Current(), "not every replica may know the new key")
 	require.True(t, s.keys().Has(next))
-	env.Sluice().Kill()
-	_, err := env.StartSluice(t.Context())
-	require.NoError(t, err)
+	restart(t)
 
 	s.pass(hashing.Propagation)
 	s.wait("the new key is current", func() error { return expect(s.keys().Current() == next, "it is not: %v", s.rotation()) })
@@ -32,6 +30,11 @@ func TestARotationRollsNothingAlsoWhereSluiceIsKilledInBetween(t *testing.T) {
 	s.wait("what is seen is under the new key", s.notedUnder(next))
 	require.Equal(t, before, s.running(), "no template changed and no pod was made")
 
+	r := s.Command("admin", "kubectl", "--namespace="+sluiceNamespace, "patch", "secret", keySecret, "--type=json",
+		`-p=[{"op":"remove","path":"/data/`+old+`"}]`)
+	require.Zero(t, r.Code, r.String())
+	restart(t) // which forgets it
+	require.False(t, s.keys().Has(old))
 	s.changes(next)
 	s.leaksNothing()
 }
@@ -48,8 +51,7 @@ func TestALostSecretRollsNothing(t *testing.T) {
 
 	env.Sluice().Kill()
 	s.deleteSecret()
-	_, err := env.StartSluice(t.Context())
-	require.NoError(t, err)
+	restart(t)
 	fresh := s.keys().Current()
 	require.False(t, old.Has(fresh), "nobody knew the keys any more")
 	s.wait("what is seen is under the new key", s.notedUnder(fresh))
@@ -57,6 +59,14 @@ func TestALostSecretRollsNothing(t *testing.T) {
 
 	s.changes(fresh)
 	s.leaksNothing()
+}
+
+// restart kills sluice, where it still lives, and starts it again.
+func restart(t *testing.T) {
+	t.Helper()
+	env.Sluice().Kill()
+	_, err := env.StartSluice(t.Context())
+	require.NoError(t, err)
 }
 
 // pass lets time pass for the rotation that is under way, without waiting: the time is in the Secret.
