@@ -50,9 +50,10 @@ var layers = map[string]layer{
 }
 
 // between lists the only imports of an edge by another: reading config live is
-// what admission does to learn a digest.
+// what admission and the config controller do to learn a digest.
 var between = map[string][]string{
-	"webhook": {"hashing/live"},
+	"webhook":            {"hashing/live"},
+	"hashing/controller": {"hashing/live"},
 }
 
 // source is what the rules look at in one package.

@@ -9,10 +9,10 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"sluice.dev/sluice/canary"
 	"sluice.dev/sluice/hashing"
@@ -26,7 +26,6 @@ type snapshot struct {
 	decoded *canary.Workload
 	release *canary.Release // nil: it has none
 	refs    []hashing.Reference
-	extra   string
 	digest  string // of the template, "" where there is none
 	hash    string // HashTemplate
 	before  hashing.Seen
@@ -41,11 +40,12 @@ func (r *reconciler) observe(ctx context.Context, w workload) (*snapshot, error)
 	}
 	s := &snapshot{workload: w, object: &unstructured.Unstructured{}}
 	s.object.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind(w.kind))
-	err = r.live.Get(ctx, w.NamespacedName, s.object)
-	if client.IgnoreNotFound(err) != nil {
+	if err = r.live.Get(ctx, w.NamespacedName, s.object); apierrors.IsNotFound(err) {
+		return nil, nil
+	} else if err != nil {
 		return nil, fmt.Errorf("reading %s of namespace %s: %w", w, w.Namespace, err)
 	}
-	if err != nil || s.object.GetDeletionTimestamp() != nil || s.object.GetLabels()[canary.EnabledLabel] == "false" {
+	if s.object.GetDeletionTimestamp() != nil || s.object.GetLabels()[canary.EnabledLabel] == "false" {
 		return nil, nil
 	}
 	if err := s.decode(namespace); err != nil {
@@ -58,12 +58,10 @@ func (r *reconciler) observe(ctx context.Context, w workload) (*snapshot, error)
 func (r *reconciler) namespace(ctx context.Context, name string) (map[string]string, error) {
 	var namespace metav1.PartialObjectMetadata
 	namespace.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
-	err := r.cached.Get(ctx, types.NamespacedName{Name: name}, &namespace)
-	if client.IgnoreNotFound(err) != nil {
-		return nil, fmt.Errorf("looking for Namespace %s in the cache: %w", name, err)
-	}
-	if err != nil || r.spared[name] {
+	if err := r.cached.Get(ctx, types.NamespacedName{Name: name}, &namespace); apierrors.IsNotFound(err) || r.spared[name] {
 		return nil, nil
+	} else if err != nil {
+		return nil, fmt.Errorf("looking for Namespace %s in the cache: %w", name, err)
 	}
 	if namespace.Annotations == nil {
 		return map[string]string{}, nil
@@ -79,9 +77,9 @@ func (s *snapshot) decode(namespace map[string]string) error {
 	if s.decoded, err = canary.DecodeWorkload(raw); err != nil {
 		return err
 	}
-	// With a policy that is not valid there is no config: admission lets no new version pass, and says why.
-	if s.refs, err = canary.ConfigOf(s.decoded, namespace); err != nil {
-		return nil
+	var invalid error
+	if s.refs, invalid = canary.ConfigOf(s.decoded, namespace); invalid != nil {
+		s.refs = nil // admission lets no new version pass, and says why
 	}
 	if s.digest, err = canary.TemplateDigest(s.decoded.Spec.Template); err != nil {
 		return err
@@ -102,14 +100,8 @@ func (s *snapshot) busy() bool {
 	if s.release == nil {
 		return false
 	}
-	switch s.release.Phase {
-	case canary.Progressing:
-		return !s.release.Settled
-	case canary.Promoting, canary.Reverting:
-		return true
-	default:
-		return false
-	}
+	phase := s.release.Phase
+	return (phase == canary.Progressing && !s.release.Settled) || phase == canary.Promoting || phase == canary.Reverting
 }
 
 // read gets the objects, false where something is missing that pods wait for.

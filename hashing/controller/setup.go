@@ -9,7 +9,6 @@ import (
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
@@ -42,7 +41,7 @@ type queue = workqueue.TypedRateLimitingInterface[workload]
 
 // Setup adds the controller to the manager. It runs only while the manager is the leader. The namespaces
 // that are spared are those that the webhooks leave alone.
-func Setup(mgr ctrl.Manager, keyring Keyring, spared []string, opts Options) error {
+func Setup(ctx context.Context, mgr ctrl.Manager, keyring Keyring, spared []string, opts Options) error {
 	if err := opts.Validate(); err != nil {
 		return fmt.Errorf("options of the config controller: %w", err)
 	}
@@ -59,7 +58,7 @@ func Setup(mgr ctrl.Manager, keyring Keyring, spared []string, opts Options) err
 	if err := mgr.Add(watched); err != nil {
 		return fmt.Errorf("adding the cache of the config controller: %w", err)
 	}
-	if err := indexUsers(context.Background(), watched.GetCache()); err != nil {
+	if err := indexUsers(ctx, watched.GetCache()); err != nil {
 		return err
 	}
 	live, err := client.New(mgr.GetConfig(), client.Options{
@@ -100,8 +99,8 @@ func cacheOptions() cache.Options {
 
 // onlyPolicy keeps of a Namespace what counts as policy.
 func onlyPolicy(object any) (any, error) {
-	m, err := meta.Accessor(object)
-	if err != nil {
+	m, ok := object.(metav1.Object)
+	if !ok {
 		return object, nil // a tombstone
 	}
 	m.SetManagedFields(nil)

@@ -72,7 +72,7 @@ func (s *Server) runControllers(ctx context.Context) error {
 	}
 	configs := opts.config()
 	configs.WatchFailed = seen.failed
-	if err := config.Setup(mgr, s.keyring, []string{metav1.NamespaceSystem, s.opts.Namespace}, configs); err != nil {
+	if err := config.Setup(ctx, mgr, s.keyring, []string{metav1.NamespaceSystem, s.opts.Namespace}, configs); err != nil {
 		return err
 	}
 	err = mgr.Add(manager.RunnableFunc(func(ctx context.Context) error { return seen.follow(ctx, mgr.GetCache()) }))
