@@ -23,6 +23,9 @@ const (
 	// ConfigExtraAnnotation lists objects that count as config although no template refers to them; on
 	// the workload only.
 	ConfigExtraAnnotation = "sluice.dev/config-extra"
+	// SettleAnnotation is how long what changes together is waited for: before a change of config is looked
+	// at, and before the canary of a workload that uses config is made.
+	SettleAnnotation = "sluice.dev/settle-time"
 	// OverridesAnnotation is read on the Namespace only.
 	OverridesAnnotation = "sluice.dev/overrides"
 )

@@ -34,6 +34,8 @@ type Policy struct {
 	FourEyes bool     `json:"fourEyes,omitempty"`
 	// IgnoreConfig: no digest is kept in the template.
 	IgnoreConfig bool `json:"ignoreConfig,omitempty"`
+	// SettleTime is the value of SettleAnnotation, 0 where there is none.
+	SettleTime Duration `json:"settleTime,omitempty"`
 	// ConfigExtra is the value of ConfigExtraAnnotation, valid.
 	ConfigExtra string `json:"configExtra,omitempty"`
 }
@@ -109,10 +111,25 @@ func settings(namespace map[string]string, w *Workload) (Settings, error) {
 		d, _ := time.ParseDuration(v) // validated above
 		s.Deadline = Duration(d)
 	}
+	s.SettleTime = Duration(SettleTime(own, namespace))
 	if s.FourEyes && !s.asksForApproval() {
 		return s, fmt.Errorf("annotation %s: %s needs a step that waits for approval, and %q has none", ApprovalAnnotation, fourEyes, s.Steps)
 	}
 	return s, nil
+}
+
+// SettleTime returns the settle time by the annotations of a workload and its Namespace, 0 where neither says
+// one that is valid.
+func SettleTime(workload, namespace map[string]string) time.Duration {
+	value := namespace[SettleAnnotation]
+	if own, ok := workload[SettleAnnotation]; ok && namespace[OverridesAnnotation] != denied {
+		value = own
+	}
+	if validateValue(SettleAnnotation, value) != nil {
+		return 0
+	}
+	d, _ := time.ParseDuration(value) // validated
+	return d
 }
 
 func (p Policy) asksForApproval() bool {
@@ -140,7 +157,7 @@ func defaultDeadlineOf(w *Workload) Duration {
 	return Duration(defaultDeadline)
 }
 
-var policyKeys = []string{CanaryAnnotation, StepsAnnotation, DeadlineAnnotation, ApprovalAnnotation, ConfigAnnotation, ConfigExtraAnnotation}
+var policyKeys = []string{CanaryAnnotation, StepsAnnotation, DeadlineAnnotation, ApprovalAnnotation, ConfigAnnotation, ConfigExtraAnnotation, SettleAnnotation}
 
 // Validate checks the policy annotations of a workload or a Namespace and lists every fault, each with
 // key, value and grammar.
@@ -166,6 +183,11 @@ func validateValue(key, value string) error {
 	case DeadlineAnnotation:
 		if d, err := time.ParseDuration(value); err != nil || d < time.Second {
 			return fmt.Errorf("%q is not a duration of at least 1s, like 90s or 10m", value)
+		}
+		return nil
+	case SettleAnnotation:
+		if d, err := time.ParseDuration(value); err != nil || d < time.Second || d > time.Minute {
+			return fmt.Errorf("%q is not a duration of 1s to 1m, like 5s", value)
 		}
 		return nil
 	case CanaryAnnotation:

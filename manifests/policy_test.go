@@ -136,6 +136,7 @@ func TestDefaultsOfANamespaceAreValid(t *testing.T) {
 				"20%", "20%, 50%/5:10m, 100%/100%", "0%/100%, 100%", "10%:approve", " 5% / 3 : 1h30m ", "007%", "20%/1%", "1%,1%",
 				"", "20%,", "20", "101%", "+5%", "50%, 20%", "20%/0", "20%/0%", "20%:soon", "20%:0s", "20%/99999999999", "20%:10", "a%", "20%/101%", "20%:-1s",
 			},
+			canary.SettleAnnotation:    {"5s", "1s", "1m", "61s", "999ms", "0s", "-1s", "5", "", "soon"},
 			canary.DeadlineAnnotation:  {"10m", "1s", "1h0.5m", "999ms", "0s", "-1m", "10", "", "soon"},
 			canary.CanaryAnnotation:    {"enabled", "disabled", "on", ""},
 			canary.ApprovalAnnotation:  {"anyone", "four-eyes", "two"},

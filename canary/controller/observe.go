@@ -1,9 +1,11 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -88,7 +90,7 @@ func (r *reconciler) summary(ctx context.Context, s *snapshot) error {
 		return err
 	}
 	s.observed = canary.Observed{
-		Kind: r.kind.Kind, Workload: state, Release: s.release, UsesConfig: len(refs) > 0 || s.release.Policy.ConfigExtra != "", SettleTime: r.settle,
+		Kind: r.kind.Kind, Workload: state, Release: s.release, UsesConfig: len(refs) > 0 || s.release.Policy.ConfigExtra != "", SettleTime: cmp.Or(time.Duration(s.release.Policy.SettleTime), r.settle),
 	}
 	if r.kind == statefulSetKind {
 		return r.observeSet(ctx, s)

@@ -8,11 +8,8 @@ import (
 	"fmt"
 
 	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/types"
 
 	"sluice.dev/sluice/canary"
 	"sluice.dev/sluice/hashing"
@@ -34,8 +31,8 @@ type snapshot struct {
 
 // observe reads a workload, nil where its config is nobody's business.
 func (r *reconciler) observe(ctx context.Context, w workload) (*snapshot, error) {
-	namespace, err := r.namespace(ctx, w.Namespace)
-	if namespace == nil || err != nil {
+	namespace, err := r.users.namespace(ctx, w.Namespace)
+	if namespace == nil || err != nil || r.spared[w.Namespace] {
 		return nil, err
 	}
 	s := &snapshot{workload: w, object: &unstructured.Unstructured{}}
@@ -52,21 +49,6 @@ func (r *reconciler) observe(ctx context.Context, w workload) (*snapshot, error)
 		return nil, fmt.Errorf("%s of namespace %s: %w", w, w.Namespace, err)
 	}
 	return s, nil
-}
-
-// namespace returns the annotations of a Namespace that opted in, nil for any other.
-func (r *reconciler) namespace(ctx context.Context, name string) (map[string]string, error) {
-	var namespace metav1.PartialObjectMetadata
-	namespace.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
-	if err := r.cached.Get(ctx, types.NamespacedName{Name: name}, &namespace); apierrors.IsNotFound(err) || r.spared[name] {
-		return nil, nil
-	} else if err != nil {
-		return nil, fmt.Errorf("looking for Namespace %s in the cache: %w", name, err)
-	}
-	if namespace.Annotations == nil {
-		return map[string]string{}, nil
-	}
-	return namespace.Annotations, nil
 }
 
 func (s *snapshot) decode(namespace map[string]string) error {

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -43,7 +44,7 @@ type Keyring interface {
 // reconciler compares the config of workloads with what they were released with.
 type reconciler struct {
 	live     client.Client // every read is a quorum read
-	cached   client.Reader
+	users    users
 	keyring  Keyring
 	recorder events.EventRecorder
 	rations  *rations
@@ -98,7 +99,7 @@ func (r *reconciler) Reconcile(ctx context.Context, w workload) (reconcile.Resul
 // afterRelease is when to look again at a workload whose release is under way.
 func (r *reconciler) afterRelease(s *snapshot) time.Duration {
 	if s.release.Phase == canary.Progressing && s.release.Step > 0 {
-		return r.settle
+		return cmp.Or(time.Duration(s.release.Policy.SettleTime), r.settle)
 	}
 	return idleLook
 }

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -73,7 +74,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, keyring Keyring, spared []stri
 	}
 	u := users{watched.GetCache()}
 	r := &reconciler{
-		live: live, cached: watched.GetCache(), keyring: keyring, recorder: mgr.GetEventRecorder("sluice"),
+		live: live, users: u, keyring: keyring, recorder: mgr.GetEventRecorder("sluice"),
 		rations: newRations(u, opts.AtOnce), renotes: newRenotes(), spared: map[string]bool{}, settle: opts.SettleTime, now: opts.Now,
 	}
 	for _, namespace := range spared {
@@ -167,17 +168,15 @@ func (t *triggers) ofWorkloads(kind string) handler.TypedEventHandler[client.Obj
 		return workload{kind, types.NamespacedName{Namespace: o.GetNamespace(), Name: o.GetName()}}
 	}
 	return handler.TypedFuncs[client.Object, workload]{
-		CreateFunc: func(_ context.Context, e event.TypedCreateEvent[client.Object], q queue) {
-			if e.Object.GetAnnotations()[usesAnnotation] != "" {
-				q.AddAfter(named(e.Object), t.settle)
-			}
+		CreateFunc: func(ctx context.Context, e event.TypedCreateEvent[client.Object], q queue) {
+			t.look(ctx, q, user{named(e.Object), e.Object})
 		},
-		UpdateFunc: func(_ context.Context, e event.TypedUpdateEvent[client.Object], q queue) {
+		UpdateFunc: func(ctx context.Context, e event.TypedUpdateEvent[client.Object], q queue) {
 			t.rations.shown(named(e.ObjectNew), hashing.DecodeSeen(e.ObjectNew.GetAnnotations()))
-			if !isLook(e.ObjectOld, e.ObjectNew) || e.ObjectNew.GetAnnotations()[usesAnnotation] == "" {
+			if !isLook(e.ObjectOld, e.ObjectNew) {
 				return
 			}
-			q.AddAfter(named(e.ObjectNew), t.settle)
+			t.look(ctx, q, user{named(e.ObjectNew), e.ObjectNew})
 			if now := state(e.ObjectNew); now != rolling && now != state(e.ObjectOld) {
 				for _, w := range t.rations.next(e.ObjectNew.GetNamespace(), wokenAtOnce) {
 					q.Add(w)
@@ -234,8 +233,16 @@ func (t *triggers) add(ctx context.Context, q queue, opts ...client.ListOption) 
 		return
 	}
 	for _, u := range found {
-		if u.GetAnnotations()[usesAnnotation] != "" {
-			q.AddAfter(u.workload, t.settle)
-		}
+		t.look(ctx, q, u)
 	}
+}
+
+// look has a workload looked at once its settle time is over, where it uses config at all.
+func (t *triggers) look(ctx context.Context, q queue, u user) {
+	if u.GetAnnotations()[usesAnnotation] == "" {
+		return
+	}
+	// What the cache cannot tell now, it tells when the Namespace is in it: then all are looked at again.
+	namespace, _ := t.users.namespace(ctx, u.Namespace)
+	q.AddAfter(u.workload, cmp.Or(canary.SettleTime(u.GetAnnotations(), namespace), t.settle))
 }

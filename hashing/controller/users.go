@@ -9,6 +9,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -47,7 +48,7 @@ const (
 )
 
 // policy are the annotations that strip leaves: another value is a reason to look.
-var policy = []string{canary.ConfigAnnotation, canary.ConfigExtraAnnotation}
+var policy = []string{canary.ConfigAnnotation, canary.ConfigExtraAnnotation, canary.SettleAnnotation}
 
 // strip makes of a workload what the cache keeps of it: less than a kilobyte, whatever its template.
 func strip(object any) (any, error) {
@@ -241,4 +242,19 @@ func usersOf(kind string, list client.ObjectList) []user {
 		}
 	}
 	return found
+}
+
+// namespace returns the annotations of a Namespace that opted in, nil for any other.
+func (u users) namespace(ctx context.Context, name string) (map[string]string, error) {
+	var namespace metav1.PartialObjectMetadata
+	namespace.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
+	if err := u.cache.Get(ctx, types.NamespacedName{Name: name}, &namespace); apierrors.IsNotFound(err) {
+		return nil, nil
+	} else if err != nil {
+		return nil, fmt.Errorf("looking for Namespace %s in the cache: %w", name, err)
+	}
+	if namespace.Annotations == nil {
+		return map[string]string{}, nil
+	}
+	return namespace.Annotations, nil
 }

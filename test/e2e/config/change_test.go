@@ -171,3 +171,16 @@ func TestAWorkloadThatIsNotHeldRollsOutNatively(t *testing.T) {
 	s.looked()
 	s.versions("web", 2)
 }
+
+func TestASettleTimeOfItsOwn(t *testing.T) {
+	s := namespace(t).configured()
+	s.Create(web().Annotation(canary.SettleAnnotation, "20s").Obj())
+	s.WaitDeployment("web", "its config was seen", func(d *appsv1.Deployment) bool { return d.Annotations[canary.ConfigSeenAnnotation] != "" })
+	first := s.digest("web")
+	s.set("app", "GREETING", "good day")
+	s.looked() // 2 s later
+	require.Equal(t, first, s.digest("web"))
+	s.setSecret("db", "PASSWORD", "trout")
+	s.WaitDeployment("web", "it is held", func(d *appsv1.Deployment) bool { return digestOf(d.Spec.Template) != first })
+	require.Equal(t, "configmap/app: GREETING; secret/db: PASSWORD", s.Release("web").Cause)
+}
