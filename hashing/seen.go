@@ -21,8 +21,6 @@ type Seen struct {
 	Of string `json:"of,omitempty"`
 	// Template is the hash of the pod template that this is the baseline of, set where the template has no digest.
 	Template string `json:"template,omitempty"`
-	// Extra is the list of extra objects that is part of the content.
-	Extra string `json:"extra,omitempty"`
 	// Objects holds the sums of what is used: object ("configmap/app"), key, sum. The key "" stands for the whole object,
 	// whatever of it is used.
 	Objects map[string]map[string]string `json:"objects,omitempty"`
