@@ -2,6 +2,8 @@
 package storm
 
 import (
+	"fmt"
+	"net"
 	"os"
 	"testing"
 
@@ -11,6 +13,17 @@ import (
 // env is the one control plane of this package. Its tests kill sluice, and so run one after the other.
 var env *harness.Env
 
+// metricsAddress is where sluice tells its metrics.
+var metricsAddress string
+
 func TestMain(m *testing.M) {
-	os.Exit(harness.Run(m.Run, harness.SluiceOptions{}, func(e *harness.Env) { env = e }))
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	metricsAddress = listener.Addr().String()
+	_ = listener.Close()
+	flags := harness.SluiceOptions{Flags: []string{"--log-level=debug", "--metrics-address=" + metricsAddress}}
+	os.Exit(harness.Run(m.Run, flags, func(e *harness.Env) { env = e }))
 }
