@@ -58,6 +58,9 @@ func Decide(r Review, w World) (Decision, error) {
 
 // keepSeen keeps what the controller has seen of the config, which is nobody else's to write.
 func keepSeen(r Review, want *Want) {
+	if _, decided := want.Annotations[ConfigSeenAnnotation]; decided {
+		return
+	}
 	var before *string
 	if r.Old != nil {
 		if seen, ok := r.Old.Metadata.Annotations[ConfigSeenAnnotation]; ok {

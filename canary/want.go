@@ -26,7 +26,9 @@ func (c change) advance(w World) (Decision, error) {
 	}
 	d, err := c.carry(Advanced, next)
 	if hash, _ := c.Old.templateHash(); next.Phase == Reverting && c.release.Phase != Reverting && next.stableAgain(hash) != nil {
-		d.Want.Digest = &next.stableAgain(hash).Digest // applied past admission, which would have set it
+		stable := next.stableAgain(hash)
+		d.Want.Digest = &stable.Digest // applied past admission, which would have set it
+		c.baseline(d.Want, *stable)
 	}
 	if c.settles() {
 		next.Canary.Digest = c.release.Policy.digest(w)
@@ -34,6 +36,9 @@ func (c change) advance(w World) (Decision, error) {
 			next.revertTo(c.Kind, "the config is what it was before")
 		}
 		d.Want = withDigest(c.with(Advanced, next).Want, next.Canary.Digest)
+		if next.Phase == Reverting {
+			c.baseline(d.Want, next.Stable)
+		}
 	}
 	return d, err
 }

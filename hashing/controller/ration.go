@@ -23,6 +23,8 @@ const (
 	// The cluster's ration of config releases, and each object's.
 	clusterRate, clusterBurst = 20, 40
 	sourceRate, sourceBurst   = 10, 20
+	// mostSources is how many objects' rations are kept until the full ones are dropped.
+	mostSources = 1000
 	// freeChanges of one workload in quick succession are released at once, later ones wait from firstWait on, doubled
 	// each time. A change that comes quietWait or more after the one before begins anew.
 	freeChanges = 4
@@ -129,15 +131,21 @@ func causes(now hashing.Seen, refs []hashing.Reference) []string {
 
 // streak counts the changes in quick succession, this one included.
 func streak(before hashing.Seen, at time.Time) int {
-	if before.At == nil || at.Sub(*before.At) >= 2*pauseAfter(before.Streak) {
+	if !counts(before, at) || at.Sub(*before.At) >= 2*pauseAfter(before.Streak) {
 		return 1
 	}
 	return before.Streak + 1
 }
 
+// counts: there was a change before. A time that is yet to come was written by a clock that went wrong, but for the
+// little by which clocks differ: nobody waits for it.
+func counts(before hashing.Seen, at time.Time) bool {
+	return before.At != nil && before.At.Sub(at) <= firstWait
+}
+
 // waitFor is how long the next change has to wait.
 func waitFor(before hashing.Seen, at time.Time) time.Duration {
-	if before.At == nil || before.Streak < freeChanges {
+	if !counts(before, at) || before.Streak < freeChanges {
 		return 0
 	}
 	return before.At.Add(pauseAfter(before.Streak)).Sub(at)
@@ -158,6 +166,9 @@ func pauseAfter(streak int) time.Duration {
 func (r *rations) take(s *snapshot, objects []string, now time.Time) time.Duration {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
+	if len(r.sources) >= mostSources { // those that are full again have nothing to remember
+		maps.DeleteFunc(r.sources, func(_ string, l *rate.Limiter) bool { return l.TokensAt(now) >= sourceBurst })
+	}
 	limiters := []*rate.Limiter{r.cluster}
 	for _, object := range objects {
 		key := s.Namespace + "/" + object

@@ -163,17 +163,25 @@ func (t *triggers) ofWorkloads(kind string) handler.TypedEventHandler[client.Obj
 			}
 		},
 		UpdateFunc: func(_ context.Context, e event.TypedUpdateEvent[client.Object], q queue) {
-			if !isLook(e.ObjectOld, e.ObjectNew) || e.ObjectNew.GetAnnotations()[usesAnnotation] == "" {
+			if !isLook(e.ObjectOld, e.ObjectNew) {
 				return
 			}
-			q.AddAfter(named(e.ObjectNew), t.settle)
-			for _, w := range t.rations.waiters(e.ObjectNew.GetNamespace(), t.rations.atOnce) {
-				q.Add(w)
+			if e.ObjectNew.GetAnnotations()[usesAnnotation] != "" {
+				q.AddAfter(named(e.ObjectNew), t.settle)
 			}
+			t.wake(e.ObjectNew.GetNamespace(), q)
 		},
 		DeleteFunc: func(_ context.Context, e event.TypedDeleteEvent[client.Object], q queue) {
 			t.rations.forget(named(e.Object))
+			t.wake(e.Object.GetNamespace(), q)
 		},
+	}
+}
+
+// wake has those looked at that wait for others of their namespace, one of which has changed.
+func (t *triggers) wake(namespace string, q queue) {
+	for _, w := range t.rations.waiters(namespace, t.rations.atOnce) {
+		q.Add(w)
 	}
 }
 
