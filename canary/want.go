@@ -26,9 +26,7 @@ func (c change) advance(w World) (Decision, error) {
 	}
 	d, err := c.carry(Advanced, next)
 	if hash, _ := c.Old.templateHash(); next.Phase == Reverting && c.release.Phase != Reverting && next.stableAgain(hash) != nil {
-		stable := next.stableAgain(hash)
-		d.Want.Digest = &stable.Digest // applied past admission, which would have set it
-		c.baseline(d.Want, *stable)
+		d.Want.Digest = &next.stableAgain(hash).Digest // applied past admission, which would have set it
 	}
 	if c.settles() {
 		next.Canary.Digest = c.release.Policy.digest(w)
