@@ -9,10 +9,10 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"sluice.dev/sluice/canary"
 	"sluice.dev/sluice/hashing"
@@ -26,7 +26,6 @@ type snapshot struct {
 	decoded *canary.Workload
 	release *canary.Release // nil: it has none
 	refs    []hashing.Reference
-	extra   string
 	digest  string // of the template, "" where there is none
 	hash    string // HashTemplate
 	before  hashing.Seen
@@ -42,10 +41,13 @@ func (r *reconciler) observe(ctx context.Context, w workload) (*snapshot, error)
 	s := &snapshot{workload: w, object: &unstructured.Unstructured{}}
 	s.object.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind(w.kind))
 	err = r.live.Get(ctx, w.NamespacedName, s.object)
-	if client.IgnoreNotFound(err) != nil {
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, nil
+	case err != nil:
 		return nil, fmt.Errorf("reading %s of namespace %s: %w", w, w.Namespace, err)
 	}
-	if err != nil || s.object.GetDeletionTimestamp() != nil || s.object.GetLabels()[canary.EnabledLabel] == "false" {
+	if s.object.GetDeletionTimestamp() != nil || s.object.GetLabels()[canary.EnabledLabel] == "false" {
 		return nil, nil
 	}
 	if err := s.decode(namespace); err != nil {
@@ -59,13 +61,14 @@ func (r *reconciler) namespace(ctx context.Context, name string) (map[string]str
 	var namespace metav1.PartialObjectMetadata
 	namespace.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
 	err := r.cached.Get(ctx, types.NamespacedName{Name: name}, &namespace)
-	if client.IgnoreNotFound(err) != nil {
-		return nil, fmt.Errorf("looking for Namespace %s in the cache: %w", name, err)
-	}
-	if err != nil || r.spared[name] {
+	switch {
+	case apierrors.IsNotFound(err):
 		return nil, nil
-	}
-	if namespace.Annotations == nil {
+	case err != nil:
+		return nil, fmt.Errorf("looking for Namespace %s in the cache: %w", name, err)
+	case r.spared[name]:
+		return nil, nil
+	case namespace.Annotations == nil:
 		return map[string]string{}, nil
 	}
 	return namespace.Annotations, nil
@@ -79,9 +82,8 @@ func (s *snapshot) decode(namespace map[string]string) error {
 	if s.decoded, err = canary.DecodeWorkload(raw); err != nil {
 		return err
 	}
-	// With a policy that is not valid there is no config: admission lets no new version pass, and says why.
 	if s.refs, err = canary.ConfigOf(s.decoded, namespace); err != nil {
-		return nil
+		return nil //nolint:nilerr // With a policy that is not valid there is no config: admission lets no new version pass, and says why.
 	}
 	if s.digest, err = canary.TemplateDigest(s.decoded.Spec.Template); err != nil {
 		return err
@@ -107,9 +109,9 @@ func (s *snapshot) busy() bool {
 		return !s.release.Settled
 	case canary.Promoting, canary.Reverting:
 		return true
-	default:
-		return false
+	case canary.Waiting, canary.Aborted:
 	}
+	return false
 }
 
 // read gets the objects, false where something is missing that pods wait for.

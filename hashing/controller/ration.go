@@ -260,9 +260,9 @@ func state(u user) string {
 		return failed
 	case canary.Waiting:
 		return ""
-	default:
-		return rolling
+	case canary.Progressing, canary.Promoting, canary.Reverting:
 	}
+	return rolling
 }
 
 // wait notes that a workload waits, and returns whether that is news.

@@ -299,7 +299,9 @@ func TestTheStateOfAWorkloadOnTheWay(t *testing.T) {
 		"a Deployment that nobody looked at": {deploymentWith(func(d *appsv1.Deployment) { d.Generation = 2 }), rolling},
 		"a Deployment with an old pod":       {deploymentWith(func(d *appsv1.Deployment) { d.Status.Replicas = 4 }), rolling},
 		"a Deployment with an unready pod":   {deploymentWith(func(d *appsv1.Deployment) { d.Status.AvailableReplicas = 2 }), rolling},
-		"a Deployment without pods":          {deploymentWith(func(d *appsv1.Deployment) { d.Spec.Replicas, d.Status = new(int32), appsv1.DeploymentStatus{ObservedGeneration: 1} }), ""},
+		"a Deployment without pods": {deploymentWith(func(d *appsv1.Deployment) {
+			d.Spec.Replicas, d.Status = new(int32), appsv1.DeploymentStatus{ObservedGeneration: 1}
+		}), ""},
 		"a Deployment past its deadline": {deploymentWith(func(d *appsv1.Deployment) {
 			d.Status.AvailableReplicas = 0
 			d.Status.Conditions = []appsv1.DeploymentCondition{{Type: appsv1.DeploymentProgressing, Status: corev1.ConditionFalse}}

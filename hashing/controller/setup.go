@@ -96,7 +96,7 @@ func cacheOptions() cache.Options {
 func onlyPolicy(object any) (any, error) {
 	m, err := meta.Accessor(object)
 	if err != nil {
-		return object, nil // a tombstone
+		return object, nil //nolint:nilerr // It is a tombstone.
 	}
 	m.SetManagedFields(nil)
 	annotations := map[string]string{}
