@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -67,6 +68,13 @@ func (m *metadataServer) open() *watch.RaceFreeFakeWatcher {
 	return m.events
 }
 
+// asked returns the limits of the lists so far, and the versions that watches began at.
+func (m *metadataServer) asked() (limits []int64, since []string) {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	return slices.Clone(m.limits), slices.Clone(m.since)
+}
+
 func metadataOf(name, version string) *metav1.PartialObjectMetadata {
 	return &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, ResourceVersion: version}}
 }
@@ -119,8 +127,9 @@ func watching(t *testing.T, do func(server *metadataServer, heard *heard)) {
 func TestAWatchTellsNames(t *testing.T) {
 	watching(t, func(server *metadataServer, heard *heard) {
 		require.Equal(t, []string{"gap"}, heard.take(), "at the start everything is looked at")
-		require.Equal(t, []int64{1}, server.limits, "no list of all objects is ever asked for")
-		require.Equal(t, []string{"10"}, server.since)
+		limits, since := server.asked()
+		require.Equal(t, []int64{1}, limits, "no list of all objects is ever asked for")
+		require.Equal(t, []string{"10"}, since)
 		server.open().Add(metadataOf("app", "11"))
 		server.open().Modify(metadataOf("app", "12"))
 		server.open().Delete(metadataOf("web", "13"))
@@ -135,7 +144,8 @@ func TestAWatchGoesOnWhereItWasClosed(t *testing.T) {
 		server.open().Stop()
 		time.Sleep(5 * time.Second)
 		require.Equal(t, []string{"gap", "configmap/shop/app"}, heard.take())
-		require.Equal(t, []string{"10", "11"}, server.since, "nothing between is missed, and so there is no gap")
+		_, since := server.asked()
+		require.Equal(t, []string{"10", "11"}, since, "nothing between is missed, and so there is no gap")
 		server.open().Modify(metadataOf("web", "12"))
 		synctest.Wait()
 		require.Equal(t, []string{"configmap/shop/web"}, heard.take())
@@ -180,7 +190,8 @@ func TestAfterAGapEverythingIsLookedAt(t *testing.T) {
 				failure.fail(server)
 				time.Sleep(time.Minute)
 				require.Equal(t, []string{"gap"}, heard.take())
-				require.Equal(t, "50", server.since[len(server.since)-1])
+				_, since := server.asked()
+				require.Equal(t, "50", since[len(since)-1])
 				server.open().Modify(metadataOf("app", "51"))
 				synctest.Wait()
 				require.Equal(t, []string{"configmap/shop/app"}, heard.take())
@@ -196,10 +207,9 @@ func TestAnAPIServerThatIsAwayIsNotStormed(t *testing.T) {
 		server.open().Error(expired())
 		time.Sleep(time.Hour)
 		require.Equal(t, []string{"gap"}, heard.take())
-		server.mutex.Lock()
-		defer server.mutex.Unlock()
-		require.Less(t, len(server.limits), 150)
-		require.Greater(t, len(server.limits), 90)
+		limits, _ := server.asked()
+		require.Less(t, len(limits), 150)
+		require.Greater(t, len(limits), 90)
 	})
 }
 
