@@ -38,16 +38,20 @@ func (p Policy) config(template json.RawMessage) ([]hashing.Reference, error) {
 // configPolicy is the policy that says what config is; the zero one where it is not valid, which Decide
 // refuses.
 func configPolicy(r Review, namespace map[string]string) Policy {
-	switch {
-	case r.Operation == Create:
+	if r.Operation == Create {
 		s, _ := settings(namespace, r.New)
 		return s.Policy
-	case r.Sluice && !(change{Review: r}).notices(): // it reads config once more, for a release that has begun
+	}
+	c, err := classify(r)
+	switch {
+	case err != nil:
+		return Policy{}
+	case r.Sluice && !c.notices(): // it reads config once more, for a release that has begun
 		if release, err := DecodeRelease(r.Old.Metadata.Annotations); err == nil && release != nil {
 			return release.Policy
 		}
 		return Policy{}
 	}
-	s, _ := change{Review: r}.settings(World{NamespaceAnnotations: namespace})
+	s, _ := c.settings(World{NamespaceAnnotations: namespace})
 	return s.Policy
 }

@@ -58,6 +58,9 @@ func Decide(r Review, w World) (Decision, error) {
 
 // keepSeen keeps what the controller has seen of the config, which is nobody else's to write.
 func keepSeen(r Review, want *Want) {
+	if _, decided := want.Annotations[ConfigSeenAnnotation]; decided {
+		return
+	}
 	var before *string
 	if r.Old != nil {
 		if seen, ok := r.Old.Metadata.Annotations[ConfigSeenAnnotation]; ok {
@@ -150,10 +153,11 @@ func (c change) reverts() bool {
 	return c.release != nil && !c.sameTemplate && c.release.stableAgain(c.newHash) != nil
 }
 
-// notices: sluice's own write of what it has seen of the config.
+// notices: sluice's own write of what it has seen of the config. The second invocation of a write that
+// settles shows a baseline that admission itself wrote.
 func (c change) notices() bool {
 	seen := c.New.Metadata.Annotations[ConfigSeenAnnotation]
-	return c.Sluice && seen != "" && seen != c.Old.Metadata.Annotations[ConfigSeenAnnotation]
+	return c.Sluice && seen != "" && seen != c.Old.Metadata.Annotations[ConfigSeenAnnotation] && !c.settles()
 }
 
 // nextID is the ID of a release that this write starts.

@@ -92,6 +92,7 @@ func (c change) revert(stable *Revision) (Decision, error) {
 	next.revertTo(c.Kind, reason)
 	d := c.with(Reverted, next)
 	d.Want.Digest = &stable.Digest
+	c.baseline(d.Want, *stable)
 	d.Warnings = []string{c.revertWarning()}
 	return d, nil
 }

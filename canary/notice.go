@@ -35,7 +35,13 @@ func KnownConfig(r Review) ([]Known, error) {
 		known = []Known{{c.config(old, hash), old}, {old, old}}
 	}
 	if c.release != nil {
-		known = append(known, Known{c.release.StableConfig, c.release.Stable.Digest})
+		template, err := r.New.templateHash()
+		if err != nil {
+			return nil, err
+		}
+		if template == c.release.Stable.Hash { // it is what was seen of that very template
+			known = append(known, Known{c.release.StableConfig, c.release.Stable.Digest})
+		}
 		known = append(known, Known{c.release.Stable.Digest, c.release.Stable.Digest})
 	}
 	return known, nil
@@ -82,6 +88,24 @@ func (c change) notice(w World) (Decision, error) {
 		}
 	}
 	return c.supersede(w)
+}
+
+// baseline keeps what the stable version was released with, where its template cannot tell: without it,
+// a change of the config until the controller looks again would be taken for what always was.
+func (c change) baseline(want *Want, stable Revision) {
+	if stable != c.release.Stable || c.release.StableConfig == "" {
+		return
+	}
+	seen := hashing.DecodeSeen(c.Old.Metadata.Annotations)
+	if c.notices() {
+		seen = hashing.DecodeSeen(c.New.Metadata.Annotations)
+	}
+	seen.Digest, seen.Of, seen.Template = c.release.StableConfig, stable.Digest, ""
+	if stable.Digest == "" {
+		seen.Template = stable.Hash
+	}
+	value := seen.Encode()
+	want.Annotations[ConfigSeenAnnotation] = &value
 }
 
 // cause names the config that changed where this write tells of it, empty for any other.

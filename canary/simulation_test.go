@@ -34,7 +34,9 @@ type simulation struct {
 	floor      int32
 	missing    int32 // pods that a strategy of before let be missing
 	nocheck    bool
-	slow       bool // pods become available one by one, and only once everybody else is quiet
+	content    string // of the config, and its digest; empty: the template uses none
+	notes      int    // writes of what was seen of it
+	slow       bool   // pods become available one by one, and only once everybody else is quiet
 }
 
 // reporter is what *testing.T and *rapid.T have in common.
@@ -85,7 +87,9 @@ func (s *simulation) write(sent object, user string, sluice bool, manager string
 	w, err := DecodeWorkload(raw)
 	require.NoError(s.t, err)
 	review := Review{Operation: Update, Kind: Deployment, Old: old, New: w, User: user, Sluice: sluice, FieldManager: manager}
-	d, err := Decide(review, may(VerbPromote, VerbAbort, VerbBypass))
+	world := may(VerbPromote, VerbAbort, VerbBypass)
+	world.Digest = s.digestOf(review)
+	d, err := Decide(review, world)
 	require.NoError(s.t, err)
 	if d.Verdict == Denied {
 		s.notef("%s: denied: %s", user, d.Message)
@@ -115,6 +119,7 @@ func (s *simulation) state() WorkloadState {
 	state := s.status
 	state.Name, state.Generation, state.Replicas, state.Paused, state.RollingUpdate = "web", int64(s.generation), n, w.Spec.Paused, true
 	state.TemplateHash, state.Conditions = s.templateHash(), s.conditions
+	state.TemplateDigest = s.digest()
 	state.MaxSurge, state.MaxUnavailable = resolve(w.Spec.Strategy.MaxSurge(), n, true), s.maxUnavailable()
 	if state.MaxSurge == 0 && state.MaxUnavailable == 0 {
 		state.MaxUnavailable = 1
@@ -142,7 +147,7 @@ func resolve(raw json.RawMessage, n int32, up bool) int32 {
 }
 
 func (s *simulation) observed() Observed {
-	o := Observed{Kind: Deployment, Workload: s.state(), Release: s.release(), SettleTime: time.Second}
+	o := Observed{Kind: Deployment, Workload: s.state(), Release: s.release(), SettleTime: time.Second, UsesConfig: s.content != ""}
 	for _, set := range s.sets {
 		o.ReplicaSets = append(o.ReplicaSets, set.ReplicaSet)
 	}
@@ -258,7 +263,7 @@ func (s *simulation) create(template json.RawMessage, replicas int32, labelled b
 	created++
 	set := &simSet{template: template, created: created, ReplicaSet: ReplicaSet{
 		Name: fmt.Sprintf("web-%d", created), UID: strconv.Itoa(created), TemplateHash: hash, Labelled: labelled,
-		Replicas: replicas, Generation: 1,
+		TemplateDigest: s.digestIn(template), Replicas: replicas, Generation: 1,
 	}}
 	s.sets = append(s.sets, set)
 	return set
@@ -298,7 +303,7 @@ func (s *simulation) native() {
 			continue
 		}
 		owned = append(owned, set)
-		if set.TemplateHash == d.TemplateHash && (current == nil || set.created < current.created) {
+		if set.version() == d.version() && (current == nil || set.created < current.created) {
 			current = set
 		}
 	}
@@ -413,12 +418,13 @@ func (s *simulation) roll(d WorkloadState, owned []*simSet, current *simSet) {
 func (s *simulation) check() {
 	w, d, r := s.workload(), s.state(), s.release()
 	if !w.Spec.Paused {
-		require.True(s.t, s.approved[d.TemplateHash], "an unapproved template rolls out natively")
+		require.True(s.t, s.approved[d.version()], "an unapproved template rolls out natively")
 	}
+	s.checkConfig(r)
 	var serving, unapproved int32
 	for _, set := range s.sets {
 		serving += min(set.AvailableReplicas, set.StatusReplicas)
-		if set.ReleaseID != 0 && !s.approved[set.TemplateHash] {
+		if set.ReleaseID != 0 && !s.approved[set.version()] {
 			unapproved += set.Replicas
 		}
 	}
@@ -491,7 +497,7 @@ func (s *simulation) user(name string) {
 	case "unpaused past admission":
 		s.generation++
 		s.d, s.decoded = s.d.with("spec.paused", false).with("metadata.generation", s.generation), nil
-		s.approved[s.templateHash()] = true // whatever happens now is not sluice's
+		s.approved[s.state().version()] = true // whatever happens now is not sluice's
 	case "n15", "n3", "n1", "n0", "n10":
 		n, _ := strconv.Atoi(name[1:])
 		if s.floor == 0 {
@@ -501,6 +507,11 @@ func (s *simulation) user(name string) {
 		s.generation++
 		s.d, s.decoded = s.d.with("spec.replicas", n).with("metadata.generation", s.generation), nil
 		s.notef("N = %d", n)
+	case "c1", "c2", "c3":
+		s.content = name
+		s.notef("the config is %s", name)
+	case "config":
+		s.config()
 	case "settle":
 		s.settleDown()
 	case "native":
@@ -512,7 +523,7 @@ func (s *simulation) user(name string) {
 	case "resume":
 		if r.Holds() && r.Step > 0 && s.write(s.d.with("spec.paused", false), "alice", false, "kubectl-rollout") && s.release().ApprovedBy(r.Step) != "" &&
 			r.Step == len(r.Policy.steps()) {
-			s.approved[r.Canary.Hash] = true
+			s.approved[r.Canary.Hash+r.Canary.Digest] = true
 		}
 	case "abort":
 		if r != nil {
@@ -534,7 +545,7 @@ func newSimulation(t reporter, n int, surge, unavailable any, steps string) *sim
 	d := web("v1").with("spec.replicas", n).with("spec.strategy.rollingUpdate", object{"maxSurge": surge, "maxUnavailable": unavailable}).
 		annotated(StepsAnnotation, steps).annotated(DeadlineAnnotation, "2m").with("metadata.resourceVersion", nil)
 	s := &simulation{t: t, d: d, generation: 4, records: map[string]json.RawMessage{}, now: time.Unix(1000000, 0), approved: map[string]bool{}}
-	s.approved[s.state().TemplateHash] = true
+	s.approved[s.state().version()] = true
 	set := s.create(s.workload().Spec.Template, int32(n), true)
 	s.pods(set)
 	s.native()
@@ -551,6 +562,8 @@ func (s *simulation) settleDown() {
 		s.native()
 		s.check()
 		s.sluice()
+		s.check()
+		s.config()
 		s.check()
 		if s.slow && len(s.log) == before {
 			for _, set := range s.sets {

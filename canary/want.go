@@ -34,6 +34,9 @@ func (c change) advance(w World) (Decision, error) {
 			next.revertTo(c.Kind, "the config is what it was before")
 		}
 		d.Want = withDigest(c.with(Advanced, next).Want, next.Canary.Digest)
+		if next.Phase == Reverting {
+			c.baseline(d.Want, next.Stable)
+		}
 	}
 	return d, err
 }

@@ -63,7 +63,12 @@ func (r *random) review(t testing.TB) admissionv1.AdmissionReview {
 	r.drive(old)
 	r.drive(object)
 	asStored(old)
-	switch r.Intn(5) {
+	notes := false
+	switch r.Intn(6) {
+	case 5: // what was seen of the config, by whomever
+		object = old.DeepCopyObject().(client.Object)
+		object.SetAnnotations(with(object.GetAnnotations(), canary.ConfigSeenAnnotation, r.seen()))
+		notes = r.Intn(4) > 0
 	case 0: // a new template only
 		changed := template(object)
 		object = old.DeepCopyObject().(client.Object)
@@ -80,6 +85,9 @@ func (r *random) review(t testing.TB) admissionv1.AdmissionReview {
 	review := updateReview(t, old, object)
 	review.Request.Kind.Kind, review.Request.Resource.Resource = kind, strings.ToLower(kind)+"s"
 	review.Request.UserInfo.Username = pick(r, "alice", "bob", "root", DefaultUser)
+	if notes {
+		review.Request.UserInfo.Username = DefaultUser
+	}
 	review.Request.Options.Raw = []byte(pick(r, `{}`, `{"fieldManager":"kubectl-rollout"}`, `{"fieldManager":"helm"}`))
 	if r.Intn(5) == 0 {
 		review.Request.Operation, review.Request.OldObject = admissionv1.Create, runtime.RawExtension{}
@@ -120,6 +128,9 @@ func (r *random) workload(kind string) client.Object {
 	o.SetResourceVersion("7")
 	o.SetLabels(pick(r, nil, map[string]string{}, map[string]string{"app": "web"}, map[string]string{"a/b~c": "\"\\\u2028é"}))
 	o.SetAnnotations(pick(r, nil, map[string]string{}, map[string]string{"a~b": "<&>"}))
+	if r.Intn(3) == 0 {
+		o.SetAnnotations(with(o.GetAnnotations(), canary.ConfigSeenAnnotation, r.seen()))
+	}
 	template(o).Annotations = pick(r, nil, map[string]string{}, map[string]string{"x": "y"}, map[string]string{hashing.AnnotationConfigHash: "v1:00000000:ff"})
 	return o
 }
@@ -235,6 +246,19 @@ func (r *random) steer(o client.Object) {
 	}
 }
 
+// seen is what somebody saw of the config, of one of the templates or another, now or before.
+func (r *random) seen() string {
+	digest := func() string { return pick(r, "", infoDigest, "v1:00000000:ff", "v9:later") }
+	seen := hashing.Seen{Digest: digest(), Of: digest(), Template: pick(r, append(r.hashes, "", "of another")...), Streak: r.Intn(9)}
+	if r.Intn(2) == 0 {
+		seen.Changed = map[string][]string{"configmap/web": {"LEVEL"}}
+	}
+	return pick(r, seen.Encode(), seen.Encode(), seen.Encode(), "{", "null")
+}
+
+// infoDigest is the digest of the config of tests under the key of tests, where a template uses all of it.
+const infoDigest = "v1:3bc6cb28:6f7b7e5185c85296b28674f812fb8cdd17d94cb00a68ac4df1e2722a4e4279bb"
+
 // release is the state of a release, of either kind of workload, between the two templates or others.
 func (r *random) release() *canary.Release {
 	hash := func() string { return pick(r, append(r.hashes, "of another")...) }
@@ -244,10 +268,11 @@ func (r *random) release() *canary.Release {
 		Stage:    pick(r, "", "", canary.Adopting, canary.Finishing),
 		Sequence: pick(r, "", canary.SequenceM, canary.SequenceC, canary.SequenceP),
 		Stable:   canary.Revision{Hash: hash()}, Canary: canary.Revision{Hash: hash(), Digest: pick(r, "", "v1:00000000:ff")},
-		Former: pick(r, nil, nil, &canary.Revision{Hash: hash()}),
-		Gate:   pick(r, nil, new(int32), ptr(int32(2))),
-		Policy: canary.Policy{Steps: pick(r, "20%", "20%, 50%")},
-		Held:   canary.Held{Paused: r.Intn(2) == 0, Partition: pick(r, int32(0), 2, 20)},
+		Former:       pick(r, nil, nil, &canary.Revision{Hash: hash()}),
+		StableConfig: pick(r, "", infoDigest, "v1:00000000:ff"),
+		Gate:         pick(r, nil, new(int32), ptr(int32(2))),
+		Policy:       canary.Policy{Steps: pick(r, "20%", "20%, 50%")},
+		Held:         canary.Held{Paused: r.Intn(2) == 0, Partition: pick(r, int32(0), 2, 20)},
 	}
 	if release.Surge > 0 {
 		release.Held.MaxSurge = json.RawMessage(pick(r, "1", `"25%"`))

@@ -97,11 +97,7 @@ func (r *reconciler) compare(ctx context.Context, s *snapshot) (now hashing.Seen
 	if now, err = r.keyring.See(ctx, s.Namespace, s.refs, s.objects); err != nil {
 		return now, false, err
 	}
-	base := s.digest
-	if s.stands() {
-		base = s.before.Digest
-	}
-	same, known, err := r.is(ctx, s, base)
+	same, known, err := r.asReleased(ctx, s)
 	if err != nil {
 		return now, false, err
 	}
@@ -121,14 +117,27 @@ func (r *reconciler) compare(ctx context.Context, s *snapshot) (now hashing.Seen
 	return now, false, nil
 }
 
-// is tells whether a digest is that of the content; known is false where nothing can tell.
+// asReleased tells whether the content is what the template was released with: what was seen of it tells, and where its
+// key is lost, the template's own digest.
+func (r *reconciler) asReleased(ctx context.Context, s *snapshot) (same, known bool, err error) {
+	if s.stands() {
+		if same, known, err = r.is(ctx, s, s.before.Digest); known || err != nil {
+			return same, known, err
+		}
+	}
+	return r.is(ctx, s, s.digest)
+}
+
+// is tells whether a digest is that of the content; known is false where nothing can tell. A key that could not be
+// looked for is an error: who takes it for lost takes a change for what always was.
 func (r *reconciler) is(ctx context.Context, s *snapshot, digest string) (same, known bool, err error) {
 	if digest == "" {
 		return false, false, nil
 	}
 	now, err := r.keyring.Digest(ctx, digest, s.Namespace, s.refs, s.objects)
 	var unverifiable *hashing.UnverifiableError
-	if errors.As(err, &unverifiable) {
+	var more interface{ Unwrap() []error }
+	if errors.As(err, &unverifiable) && !errors.As(err, &more) {
 		return false, false, nil
 	}
 	return now == digest, err == nil, err

@@ -24,6 +24,8 @@ const (
 	// The cluster's ration of config releases, and each object's.
 	clusterRate, clusterBurst = 20, 40
 	sourceRate, sourceBurst   = 10, 20
+	// mostSources is how many objects' rations are kept until the full ones are dropped.
+	mostSources = 1000
 	// freeChanges of one workload in quick succession are released at once, later ones wait from firstWait on, doubled
 	// each time. A change that comes quietWait or more after the one before begins anew.
 	freeChanges = 4
@@ -146,15 +148,21 @@ func causes(now hashing.Seen, refs []hashing.Reference) []string {
 
 // streak counts the changes in quick succession, this one included.
 func streak(before hashing.Seen, at time.Time) int {
-	if before.At == nil || at.Sub(*before.At) >= 2*pauseAfter(before.Streak) {
+	if !counts(before, at) || at.Sub(*before.At) >= 2*pauseAfter(before.Streak) {
 		return 1
 	}
 	return before.Streak + 1
 }
 
+// counts: there was a change before. A time that is yet to come was written by a clock that went wrong, but for the
+// little by which clocks differ: nobody waits for it.
+func counts(before hashing.Seen, at time.Time) bool {
+	return before.At != nil && before.At.Sub(at) <= firstWait
+}
+
 // waitFor is how long the next change has to wait.
 func waitFor(before hashing.Seen, at time.Time) time.Duration {
-	if before.At == nil || before.Streak < freeChanges {
+	if !counts(before, at) || before.Streak < freeChanges {
 		return 0
 	}
 	return before.At.Add(pauseAfter(before.Streak)).Sub(at)
@@ -180,10 +188,12 @@ func (r *rations) take(s *snapshot, objects []string, now time.Time) time.Durati
 	t, booked := r.turns[s.workload]
 	if !booked {
 		t = turn{at: now}
+		if len(r.sources) >= mostSources { // those that are full again have nothing to remember
+			maps.DeleteFunc(r.sources, func(_ string, l *rate.Limiter) bool { return l.TokensAt(now) >= sourceBurst })
+		}
 		for _, object := range objects {
 			key := s.Namespace + "/" + object
 			if r.sources[key] == nil {
-				maps.DeleteFunc(r.sources, func(_ string, l *rate.Limiter) bool { return l.TokensAt(now) >= sourceBurst })
 				r.sources[key] = rate.NewLimiter(sourceRate, sourceBurst)
 			}
 			t.at = latest(t.at, now.Add(r.sources[key].ReserveN(now, 1).DelayFrom(now)))
@@ -221,10 +231,11 @@ func (r *rations) elsewhere(ctx context.Context, s *snapshot, object string, now
 			continue
 		}
 		seen := hashing.DecodeSeen(u.GetAnnotations())
-		if _, ok := r.recent[u.workload]; ok {
+		if recent, ok := r.recent[u.workload]; ok && recent.Digest != seen.Digest {
 			onTheWay = append(onTheWay, u.String())
 			continue
 		}
+		delete(r.recent, u.workload) // also where the cache showed it before it was noted here
 		if _, changed := seen.Changed[object]; !changed {
 			continue
 		}

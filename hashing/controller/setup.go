@@ -177,16 +177,28 @@ func (t *triggers) ofWorkloads(kind string) handler.TypedEventHandler[client.Obj
 				return
 			}
 			t.look(ctx, q, user{named(e.ObjectNew), e.ObjectNew})
-			if now := state(e.ObjectNew); now != rolling && now != state(e.ObjectOld) {
-				for _, w := range t.rations.next(e.ObjectNew.GetNamespace(), wokenAtOnce) {
-					q.Add(w)
-				}
+			if makesRoom(e.ObjectOld, e.ObjectNew) {
+				t.wake(e.ObjectNew.GetNamespace(), q)
 			}
 		},
 		DeleteFunc: func(_ context.Context, e event.TypedDeleteEvent[client.Object], q queue) {
 			t.rations.forget(named(e.Object))
 			t.renotes.forget(named(e.Object))
+			t.wake(e.Object.GetNamespace(), q)
 		},
+	}
+}
+
+// makesRoom: a workload is not on the way any more, or uses something else.
+func makesRoom(before, after client.Object) bool {
+	now := state(after)
+	return (now != rolling && now != state(before)) || before.GetAnnotations()[usesAnnotation] != after.GetAnnotations()[usesAnnotation]
+}
+
+// wake has those looked at that have waited the longest for others of their namespace.
+func (t *triggers) wake(namespace string, q queue) {
+	for _, w := range t.rations.next(namespace, wokenAtOnce) {
+		q.Add(w)
 	}
 }
 

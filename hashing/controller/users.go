@@ -144,17 +144,29 @@ func deploymentRollout(d *appsv1.Deployment) string {
 			return failed
 		}
 	}
+	if d.Spec.Paused {
+		return "" // it goes nowhere until its user says so
+	}
 	return rollout(s.ObservedGeneration >= d.Generation && all(d.Spec.Replicas, s.UpdatedReplicas, s.Replicas, s.AvailableReplicas))
 }
 
 func statefulSetRollout(set *appsv1.StatefulSet) string {
 	s := set.Status
+	strategy := set.Spec.UpdateStrategy
+	rolling := strategy.RollingUpdate
+	partitioned := rolling != nil && rolling.Partition != nil && *rolling.Partition > 0
+	if partitioned || strategy.Type == appsv1.OnDeleteStatefulSetStrategyType {
+		return "" // it goes no further than its user says
+	}
 	return rollout(s.ObservedGeneration >= set.Generation && s.CurrentRevision == s.UpdateRevision &&
 		all(set.Spec.Replicas, s.Replicas, s.AvailableReplicas))
 }
 
 func daemonSetRollout(set *appsv1.DaemonSet) string {
 	s := set.Status
+	if set.Spec.UpdateStrategy.Type == appsv1.OnDeleteDaemonSetStrategyType {
+		return "" // it goes no further than its user says
+	}
 	return rollout(s.ObservedGeneration >= set.Generation && all(&s.DesiredNumberScheduled, s.UpdatedNumberScheduled, s.NumberAvailable))
 }
 

@@ -79,6 +79,16 @@ func (w configWatch) once(ctx context.Context, kind hashing.Kind) error {
 // starter starts watches of a resource.
 type starter struct{ resource metadata.Getter }
 
+// WatchWithContext says that a version is too old in an event, in which the API server itself says so mostly: the
+// RetryWatcher asks for the same version forever where that is an error.
 func (s starter) WatchWithContext(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-	return s.resource.Watch(ctx, options)
+	events, err := s.resource.Watch(ctx, options)
+	var status apierrors.APIStatus
+	if (apierrors.IsResourceExpired(err) || apierrors.IsGone(err)) && errors.As(err, &status) {
+		tooOld := make(chan watch.Event, 1)
+		object := status.Status()
+		tooOld <- watch.Event{Type: watch.Error, Object: &object}
+		return watch.NewProxyWatcher(tooOld), nil
+	}
+	return events, err
 }
