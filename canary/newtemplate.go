@@ -145,6 +145,9 @@ func (c change) supersede(w World) (Decision, error) {
 		}
 	}
 	next := c.newRelease(s, stable, s.digest(w))
+	if c.notices() && c.newHash == c.release.Canary.Hash {
+		next.Author = c.release.Author // whose template it is
+	}
 	next.Former = former
 	if stable == c.release.Stable {
 		next.StableConfig = c.release.StableConfig

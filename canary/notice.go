@@ -73,11 +73,11 @@ func (c change) notice(w World) (Decision, error) {
 	}
 	c.newHash = c.oldHash
 	known := old != "" || c.config(old, c.oldHash) != ""
-	if w.OptedOut || w.ConfigMissing || !known || w.Digest == old {
-		return c.carry(Advanced, c.release)
+	if w.OptedOut || w.ConfigMissing || !known || w.Digest == old || c.release.Rests() {
+		return c.noted(old)
 	}
 	if s, err := c.settings(w); err != nil || s.IgnoreConfig { // whoever wrote the policy hears of it with their next version
-		return c.carry(Advanced, c.release)
+		return c.noted(old)
 	}
 	if c.release == nil {
 		return c.start(w)
@@ -88,6 +88,24 @@ func (c change) notice(w World) (Decision, error) {
 		}
 	}
 	return c.supersede(w)
+}
+
+// Rests tells whether an aborted version of the user's own waits for whoever may retry it: it is not tried again
+// because somebody changed its config. A retry reads that anyway.
+func (r *Release) Rests() bool {
+	return r != nil && r.Phase == Aborted && r.Canary.Hash != r.Stable.Hash
+}
+
+// noted lets the write pass and releases nothing. What was seen before stays where the new does not stand
+// for the template as it is: else nobody would know what that was released with.
+func (c change) noted(digest string) (Decision, error) {
+	d, err := c.carry(Advanced, c.release)
+	before, now := hashing.DecodeSeen(c.Old.Metadata.Annotations), hashing.DecodeSeen(c.New.Metadata.Annotations)
+	if err == nil && before.StandsFor(digest, c.oldHash) && !now.StandsFor(digest, c.oldHash) {
+		value := c.Old.Metadata.Annotations[ConfigSeenAnnotation]
+		d.Want.Annotations[ConfigSeenAnnotation] = &value
+	}
+	return d, err
 }
 
 // baseline keeps what the stable version was released with, where its template cannot tell: without it,

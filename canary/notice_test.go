@@ -28,6 +28,12 @@ func (o object) digest(t *testing.T) string {
 	return digest
 }
 
+// seen is the annotation of what was seen.
+func (o object) seen(t *testing.T) string {
+	t.Helper()
+	return o.workload(t).Metadata.Annotations[ConfigSeenAnnotation]
+}
+
 // sees is sluice's write of what it saw, in a world where admission reads content with the digest.
 func sees(stored object, seen hashing.Seen, digest string) request {
 	q := request{stored: stored, sent: stored.annotated(ConfigSeenAnnotation, noted(seen)), user: "sluice", sluice: true}
@@ -184,6 +190,44 @@ func TestAConfigReleaseSaysWhatItIsAbout(t *testing.T) {
 	require.Equal(t, "sluice", release.Author)
 	_, held := sees(digested(), hashing.Seen{Digest: "B"}, "B").decide(t)
 	require.Equal(t, "its config", held.release(t).Cause)
+}
+
+// Whoever may change a ConfigMap may not thereby retry somebody's aborted version, nor become its author.
+func TestAConfigChangeOfAUsersOwnVersion(t *testing.T) {
+	q := request{stored: digested(), sent: digested().image("v2"), user: "alice"}
+	q.world.Digest = "A"
+	_, held := q.decide(t)
+	require.Equal(t, "alice", held.release(t).Author)
+
+	waiting := held.changed(t, func(r *Release) { r.Phase, r.Settled = Waiting, true })
+	d, next := sees(waiting, hashing.Seen{Digest: "B"}, "B").decide(t)
+	require.Equal(t, Superseded, d.Verdict)
+	require.Equal(t, "alice", next.release(t).Author, "it is still her template")
+
+	aborted := held.changed(t, func(r *Release) { r.Phase, r.Settled = Aborted, true })
+	d, next = sees(aborted, hashing.Seen{Digest: "B"}, "B").decide(t)
+	require.Equal(t, Advanced, d.Verdict)
+	require.Equal(t, aborted.release(t), next.release(t))
+	require.Equal(t, aborted.seen(t), next.seen(t), "what was seen before stays, too")
+}
+
+// A baseline is all that tells what a template without a digest was released with.
+func TestABaselineSurvivesALookThatAdmissionDoesNotShare(t *testing.T) {
+	for name, change := range map[string]func(*request){
+		"the content went back":    func(q *request) { q.world.Digest = "" },
+		"something is missing now": func(q *request) { q.world.ConfigMissing = true },
+		"it opted out":             func(q *request) { q.world.OptedOut = true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			stored := baselined(t)
+			q := sees(stored, hashing.Seen{Digest: "B"}, "B")
+			change(&q)
+			d, next := q.decide(t)
+			require.Equal(t, Advanced, d.Verdict)
+			require.Equal(t, stored.seen(t), next.seen(t))
+			require.Nil(t, next.release(t))
+		})
+	}
 }
 
 // What was seen of a stable template without a digest is there again when it is taken back, whoever takes it back, so

@@ -40,7 +40,7 @@ func (s *simulation) digestOf(r Review) string {
 // config is one look of the config controller, with the rules of hashing/controller.
 func (s *simulation) config() {
 	r := s.release()
-	if s.content == "" || (r != nil && (r.Phase == Promoting || r.Phase == Reverting || (r.Phase == Progressing && !r.Settled))) {
+	if s.content == "" || (r != nil && (r.Phase == Promoting || r.Phase == Reverting || (r.Phase == Progressing && !r.Settled) || r.Rests())) {
 		return
 	}
 	digest, hash := s.digest(), s.templateHash()
@@ -89,7 +89,7 @@ func (s *simulation) restWithConfig() {
 	require.Equal(s.t, writes, s.writes, "sluice writes in steady state")
 	require.Equal(s.t, notes, s.notes, "the config controller writes in steady state")
 	seen := hashing.DecodeSeen(s.workload().Metadata.Annotations)
-	if r := s.release(); r != nil && (r.Phase == Promoting || r.Phase == Reverting || (r.Phase == Progressing && !r.Settled)) {
+	if r := s.release(); r != nil && (r.Phase == Promoting || r.Phase == Reverting || (r.Phase == Progressing && !r.Settled) || r.Rests()) {
 		return
 	}
 	require.Equal(s.t, s.content, seen.Digest)

@@ -95,6 +95,14 @@ type UnverifiableError struct {
 	reason string
 }
 
+// IsUnverifiable tells whether an error is an UnverifiableError and nothing else. Where the key could not even be looked
+// for, that is joined to it: who took that for a lost key would take a change for what always was.
+func IsUnverifiable(err error) bool {
+	var unverifiable *UnverifiableError
+	var joined interface{ Unwrap() []error }
+	return errors.As(err, &unverifiable) && !errors.As(err, &joined)
+}
+
 func (e *UnverifiableError) Error() string {
 	return "verifying the previous config digest: " + e.reason
 }

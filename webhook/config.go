@@ -90,6 +90,11 @@ type content struct {
 	BinaryData map[string]json.RawMessage `json:"binaryData"`
 }
 
+// ignored: a change of the object rolls nothing.
+func (c content) ignored() bool {
+	return string(c.Metadata.Annotations[hashing.AnnotationConfig]) == `"`+hashing.ConfigIgnore+`"`
+}
+
 // edit returns what the request changes. Its errors are faults of the caller.
 func (r *request) edit(kind hashing.Kind) (edit, error) {
 	e := edit{kind: kind, namespace: r.Namespace, name: r.Name}
@@ -107,7 +112,8 @@ func (r *request) edit(kind hashing.Kind) (edit, error) {
 	if err != nil {
 		return e, err
 	}
-	if string(after.Metadata.Annotations[hashing.AnnotationConfig]) != `"`+hashing.ConfigIgnore+`"` {
+	// An object that is to be ignored from now on, with other content in the same write, cannot be told from one that changed.
+	if !before.ignored() || !after.ignored() {
 		e.keys = slices.Concat(changedKeys(before.Data, after.Data), changedKeys(before.BinaryData, after.BinaryData))
 		slices.Sort(e.keys)
 		e.keys = slices.Compact(e.keys)

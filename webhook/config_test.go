@@ -112,8 +112,12 @@ func TestAnEditOfConfigWarnsWhatItRolls(t *testing.T) {
 	}
 	optedOut := shop()
 	optedOut.SetLabels(nil)
-	annotated := appConfig(data{"level": "debug"})
-	annotated.Annotations = map[string]string{hashing.AnnotationConfig: hashing.ConfigIgnore}
+	ignored := func(values data) *corev1.ConfigMap {
+		object := appConfig(values)
+		object.Annotations = map[string]string{hashing.AnnotationConfig: hashing.ConfigIgnore}
+		return object
+	}
+	annotated := ignored(data{"level": "debug"})
 	password := func(value string) *corev1.Secret {
 		return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "app"}, Data: map[string][]byte{"password": []byte(value)}}
 	}
@@ -164,7 +168,8 @@ func TestAnEditOfConfigWarnsWhatItRolls(t *testing.T) {
 		"nobody uses the key":                      {cluster: users(user("web", key("app", "url")))},
 		"nothing changes":                          {cluster: users(user("web", all("app"))), before: appConfig(data{"a": "1"}), after: appConfig(data{"a": "1"})},
 		"nothing but annotations change":           {cluster: users(user("web", all("app"))), before: appConfig(data{"level": "debug"}), after: annotated},
-		"the object is ignored":                    {cluster: users(user("web", all("app"))), before: appConfig(data{"level": "info"}), after: annotated},
+		"the object is ignored":                    {cluster: users(user("web", all("app"))), before: ignored(data{"level": "info"}), after: annotated},
+		"it is ignored from now on":                {cluster: users(user("web", all("app"))), before: appConfig(data{"level": "info"}), after: annotated, want: []string{level + "starts a release of deployment/web", readEarly}},
 		"it is no longer ignored":                  {cluster: users(user("web", all("app"))), before: annotated, after: appConfig(data{"level": "info"}), want: []string{level + "starts a release of deployment/web", readEarly}},
 		"the workload ignores config":              {cluster: users(user("web", all("app"), canary.ConfigAnnotation, "ignore"))},
 		"the Namespace ignores config":             {cluster: []client.Object{defaults(canary.ConfigAnnotation, "ignore"), user("web", all("app"))}},

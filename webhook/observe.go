@@ -3,7 +3,6 @@ package webhook
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"runtime/debug"
 	"sync"
@@ -133,9 +132,8 @@ func (o observer) knownDigest(
 			continue
 		}
 		digest, err := o.keyring.Digest(ctx, k.Digest, namespace, refs, objects)
-		var unverifiable *hashing.UnverifiableError
 		switch {
-		case errors.As(err, &unverifiable):
+		case hashing.IsUnverifiable(err):
 			lost = cmp.Or(lost, &k)
 		case err != nil:
 			return "", err

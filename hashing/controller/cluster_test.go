@@ -156,6 +156,7 @@ func (c *shopCluster) patch(ctx context.Context, s client.WithWatch, object clie
 		return err
 	}
 	require.NoError(c.t, s.Update(ctx, changed))
+	object.(*unstructured.Unstructured).Object = changed.Object
 	return c.called(true, true)
 }
 

@@ -8,7 +8,7 @@
 // # What is kept
 //
 // Of ConfigMaps and Secrets nothing: they are watched as metadata, an event is a name, and memory does not grow with
-// them. Of workloads the names of what they use (see strip), so that an event finds its workloads without a search. Of
+// them. (Metadata may hold content, in kubectl's annotation of what was last applied; it goes with the event.) Of workloads the names of what they use (see strip), so that an event finds its workloads without a search. Of
 // what was seen, a keyed hash on the workload itself (hashing.Seen). A controller that starts looks at every workload
 // once, so a change that it slept through is found, and one that was handled is not.
 //

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -76,14 +75,14 @@ func (s *snapshot) decode(namespace map[string]string) error {
 	return err
 }
 
-// busy: the release reads the config by itself before its canary is made, or is on its way out. What
-// follows is looked at then.
+// busy: the release reads the config by itself before its canary is made, or is on its way out, or is aborted and
+// somebody's to retry. What follows is looked at then.
 func (s *snapshot) busy() bool {
 	if s.release == nil {
 		return false
 	}
 	phase := s.release.Phase
-	return (phase == canary.Progressing && !s.release.Settled) || phase == canary.Promoting || phase == canary.Reverting
+	return (phase == canary.Progressing && !s.release.Settled) || phase == canary.Promoting || phase == canary.Reverting || s.release.Rests()
 }
 
 // read gets the objects, false where something is missing that pods wait for.
@@ -128,16 +127,13 @@ func (r *reconciler) asReleased(ctx context.Context, s *snapshot) (same, known b
 	return r.is(ctx, s, s.digest)
 }
 
-// is tells whether a digest is that of the content; known is false where nothing can tell. A key that could not be
-// looked for is an error: who takes it for lost takes a change for what always was.
+// is tells whether a digest is that of the content; known is false where nothing can tell.
 func (r *reconciler) is(ctx context.Context, s *snapshot, digest string) (same, known bool, err error) {
 	if digest == "" {
 		return false, false, nil
 	}
 	now, err := r.keyring.Digest(ctx, digest, s.Namespace, s.refs, s.objects)
-	var unverifiable *hashing.UnverifiableError
-	var more interface{ Unwrap() []error }
-	if errors.As(err, &unverifiable) && !errors.As(err, &more) {
+	if hashing.IsUnverifiable(err) {
 		return false, false, nil
 	}
 	return now == digest, err == nil, err

@@ -227,7 +227,7 @@ func (r *rations) elsewhere(ctx context.Context, s *snapshot, object string, now
 	defer r.mutex.Unlock()
 	var onTheWay []string
 	for _, u := range all {
-		if u.workload == s.workload {
+		if u.workload == s.workload || u.GetLabels()[canary.EnabledLabel] == "false" || u.GetAnnotations()[canary.ConfigAnnotation] == hashing.ConfigIgnore {
 			continue
 		}
 		seen := hashing.DecodeSeen(u.GetAnnotations())
@@ -236,15 +236,13 @@ func (r *rations) elsewhere(ctx context.Context, s *snapshot, object string, now
 			continue
 		}
 		delete(r.recent, u.workload) // also where the cache showed it before it was noted here
-		if _, changed := seen.Changed[object]; !changed {
-			continue
+		if _, changed := seen.Changed[object]; !changed || seen.Objects[object][""] != now.Objects[object][""] {
+			continue // on the way to, or failed with, what is not the question here
 		}
 		switch state(u.Object) {
 		case failed:
-			if seen.Objects[object][""] == now.Objects[object][""] {
-				return failure, fmt.Sprintf("%s failed with this content of %s, so it is not released here: mend it, "+
-					"or retry or abort what failed", u, object), nil
-			}
+			return failure, fmt.Sprintf("%s failed with this content of %s, so it is not released here: give %s other content, "+
+				"or retry what failed, or set %s=%s on it", u, object, object, hashing.AnnotationConfig, hashing.ConfigIgnore), nil
 		case rolling:
 			onTheWay = append(onTheWay, u.String())
 		}
@@ -277,8 +275,12 @@ func (s *snapshot) atOnce(object string, otherwise int) int {
 
 // state is rolling, failed or empty: healthy, which a canary that waits for approval is.
 func state(u metav1.Object) string {
-	if u.GetLabels()[canary.ActiveLabel] != "true" {
-		return u.GetAnnotations()[rolloutAnnotation]
+	rollout := u.GetAnnotations()[rolloutAnnotation]
+	switch {
+	case u.GetLabels()[canary.ActiveLabel] != "true":
+		return rollout
+	case rollout == idle:
+		return ""
 	}
 	switch canary.Phase(u.GetLabels()[canary.PhaseLabel]) {
 	case canary.Aborted:
@@ -337,7 +339,7 @@ func (r *rations) forget(w workload) {
 	delete(r.recent, w)
 }
 
-// next returns those of a namespace that have waited for others the longest, at most n.
+// next returns those of a namespace that have waited for others the longest, at most n. They have had their turn.
 func (r *rations) next(namespace string, n int) []workload {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
@@ -348,5 +350,10 @@ func (r *rations) next(namespace string, n int) []workload {
 		}
 	}
 	slices.SortFunc(found, func(a, b workload) int { return cmp.Compare(r.waiting[a].place, r.waiting[b].place) })
-	return found[:min(n, len(found))]
+	found = found[:min(n, len(found))]
+	for _, w := range found {
+		r.queued++
+		r.waiting[w] = waiter{r.waiting[w].reason, r.queued}
+	}
+	return found
 }

@@ -257,7 +257,7 @@ func TestAFailureStopsTheSameContentAndNoOther(t *testing.T) {
 	c.looks(web)
 	require.Len(t, c.digests, 1)
 	require.Equal(t, []string{"Warning ConfigFailedElsewhere deployment/bad failed with this content of configmap/app, so it is not released here: " +
-		"mend it, or retry or abort what failed"}, c.told())
+		"give configmap/app other content, or retry what failed, or set sluice.dev/config=ignore on it"}, c.told())
 	require.Equal(t, []workload{web}, c.reconcile.rations.next("shop", 10))
 	require.Empty(t, c.reconcile.rations.next("bank", 10))
 	require.Empty(t, c.reconcile.rations.next("shop", 0))
@@ -270,6 +270,37 @@ func TestAFailureStopsTheSameContentAndNoOther(t *testing.T) {
 	c.looks(web)
 	require.Len(t, c.digests, 3, "another content")
 	require.Empty(t, c.reconcile.rations.waiting)
+}
+
+// What is unhealthy with an earlier content says nothing about this one, which may be the one that mends it.
+func TestAWorkloadOnTheWayToOlderContentHoldsNobodyUp(t *testing.T) {
+	c, all := crowd(t, DefaultAtOnce+1)
+	c.edit("app", "blue")
+	c.round(all)
+	require.Len(t, c.digests, DefaultAtOnce, "none becomes healthy")
+	c.edit("app", "green")
+	c.round(all[DefaultAtOnce:])
+	require.Len(t, c.digests, DefaultAtOnce+1)
+}
+
+func TestAReleaseThatItsUserPausedIsNotOnTheWay(t *testing.T) {
+	for step, want := range map[int]string{0: "", 1: rolling} {
+		d := deployment("web", "app")
+		d.Labels = map[string]string{canary.ActiveLabel: "true", canary.PhaseLabel: string(canary.Progressing)}
+		d.Annotations = map[string]string{canary.ReleaseAnnotation: (&canary.Release{ID: 2, Phase: canary.Progressing, Step: step}).Encode()}
+		require.Equal(t, want, state(stripOf(t, d)), "step %d", step)
+	}
+}
+
+func TestThoseThatWaitTakeTurns(t *testing.T) {
+	r := newRations(users{}, DefaultAtOnce)
+	var all []workload
+	for _, name := range []string{"a", "b", "c"} {
+		all = append(all, named(canary.Deployment, name))
+		r.wait(named(canary.Deployment, name), others)
+	}
+	require.Equal(t, all[:2], r.next("shop", 2))
+	require.Equal(t, []workload{all[2], all[0]}, r.next("shop", 2))
 }
 
 func TestWhatIsGoneIsForgotten(t *testing.T) {

@@ -62,10 +62,12 @@ func (r *reconciler) Reconcile(ctx context.Context, w workload) (reconcile.Resul
 		return reconcile.Result{}, unlessStopped(ctx, err)
 	}
 	if s.busy() {
+		r.rations.calm(w)
 		return reconcile.Result{RequeueAfter: r.afterRelease(s)}, nil
 	}
 	complete, err := r.read(ctx, s)
 	if err != nil || !complete {
+		r.rations.calm(w)
 		return reconcile.Result{}, unlessStopped(ctx, err)
 	}
 	now, changed, err := r.compare(ctx, s)
@@ -98,8 +100,11 @@ func (r *reconciler) Reconcile(ctx context.Context, w workload) (reconcile.Resul
 
 // afterRelease is when to look again at a workload whose release is under way.
 func (r *reconciler) afterRelease(s *snapshot) time.Duration {
-	if s.release.Phase == canary.Progressing && s.release.Step > 0 {
+	switch {
+	case s.release.Phase == canary.Progressing && s.release.Step > 0:
 		return cmp.Or(time.Duration(s.release.Policy.SettleTime), r.settle)
+	case s.release.Phase == canary.Aborted:
+		return 0 // whatever ends that is an event
 	}
 	return idleLook
 }
@@ -134,6 +139,9 @@ func (r *reconciler) write(ctx context.Context, s *snapshot, seen hashing.Seen) 
 	}
 	if err != nil {
 		return reconcile.Result{}, unlessStopped(ctx, fmt.Errorf("noting the config of %s of namespace %s: %w", s, s.Namespace, err))
+	}
+	if target.GetAnnotations()[hashing.AnnotationConfigSeen] != seen.Encode() {
+		return reconcile.Result{RequeueAfter: r.settle}, nil // admission found other content than was seen here
 	}
 	logf.FromContext(ctx).Info("noted the config of a workload", "cause", seen.Cause(), "streak", seen.Streak)
 	return reconcile.Result{}, nil

@@ -42,9 +42,10 @@ var kinds = map[string]struct {
 // What strip leaves of a workload, in annotations that exist in the cache alone.
 const (
 	usesAnnotation    = "uses"    // names of the objects, by spaces: "configmap/app secret/db"
-	rolloutAnnotation = "rollout" // rolling or failed, absent where the native rollout is complete
+	rolloutAnnotation = "rollout" // rolling or failed, absent where the native rollout is complete; idle: see stripped
 	rolling           = "rolling"
 	failed            = "failed"
+	idle              = "idle"
 )
 
 // policy are the annotations that strip leaves: another value is a reason to look.
@@ -82,6 +83,9 @@ func stripped(w client.Object, template *corev1.PodTemplateSpec, rollout string,
 	}
 	if len(uses) > 0 {
 		annotations[usesAnnotation] = strings.Join(uses, " ")
+	}
+	if release, _ := canary.DecodeRelease(w.GetAnnotations()); release != nil && release.Step == 0 {
+		rollout = idle // the release waits until its user resumes the workload
 	}
 	if rollout != "" {
 		annotations[rolloutAnnotation] = rollout

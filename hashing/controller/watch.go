@@ -68,8 +68,11 @@ func (w configWatch) once(ctx context.Context, kind hashing.Kind) error {
 	w.gap(ctx)
 	for event := range events.ResultChan() {
 		object, ok := event.Object.(*metav1.PartialObjectMetadata)
-		if event.Type == watch.Error || !ok {
+		switch {
+		case event.Type == watch.Error:
 			return fmt.Errorf("watching %s: %w", sources[kind], apierrors.FromObject(event.Object))
+		case !ok: // its content is nobody's to log
+			return fmt.Errorf("watching %s: an event is about a %T", sources[kind], event.Object)
 		}
 		w.changed(ctx, kind, types.NamespacedName{Namespace: object.Namespace, Name: object.Name})
 	}
