@@ -66,7 +66,9 @@ func TestHelmChangesConfigAndDeploymentTogether(t *testing.T) {
 			t.Run(tool+", "+name, func(t *testing.T) {
 				s := namespace(t, harness.Annotation(canary.SettleAnnotation, "20s")) // Helm takes its time on a busy machine
 				chart := pairsChart(t)
-				values := func(image, greeting string) string { return fmt.Sprintf("image=%s,greeting=%s,last=%t", image, greeting, last) }
+				values := func(image, greeting string) string {
+					return fmt.Sprintf("image=%s,greeting=%s,last=%t", image, greeting, last)
+				}
 				s.Run(tool, "install", "pairs", chart, "--set", values(v1, "hello"))
 				s.Kubectl("wait", "deployments", "--all", "--for=condition=Available", "--timeout=60s")
 				for i := range pairsOfAChart {
