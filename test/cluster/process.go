@@ -152,11 +152,12 @@ func (p *Process) start(restarts int) error {
 
 // revive starts a process again that ended by itself after it had served, as a kubelet does with a static
 // pod: kube-scheduler ends where it missed what became of a pod while the API server was away.
+// One that is detached may have been ended by others.
 // Source: k8s.io/kubernetes pkg/scheduler/backend/cache/cache.go, UpdatePod.
 func (p *Process) revive(ended chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.killed || !p.served || p.reaped != ended {
+	if p.killed || p.detached || !p.served || p.reaped != ended {
 		return
 	}
 	_ = p.start(p.now.Restarts + 1) // whoever waits for it to serve hears that it does not run
