@@ -64,7 +64,8 @@ func TestHelmChangesConfigAndDeploymentTogether(t *testing.T) {
 	for _, tool := range []string{"helm3", "helm4"} {
 		for name, last := range map[string]bool{"the ConfigMap first": false, "the Deployment first": true} {
 			t.Run(tool+", "+name, func(t *testing.T) {
-				s := namespace(t, harness.Annotation(canary.SettleAnnotation, "20s")) // Helm takes its time on a busy machine
+				// Helm takes its time on a busy machine, and twenty pairs of each are enough at once.
+				s := space{env.Namespace(t, harness.Annotation(canary.SettleAnnotation, "15s")), t}
 				chart := pairsChart(t)
 				values := func(image, greeting string) string {
 					return fmt.Sprintf("image=%s,greeting=%s,last=%t", image, greeting, last)
