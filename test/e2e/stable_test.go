@@ -74,5 +74,8 @@ func TestAnAbortedVersionWhoseConfigChangedMeanwhile(t *testing.T) {
 	n.Replace(n.Manifest(web().EnvFromConfigMap("app").Obj()))
 	require.Equal(t, before, n.WaitStable("web").Spec.Template, "with the digest that its pods run")
 	require.Equal(t, stable, n.PodsOf("web", v1))
-	n.Quiet("web")
+
+	release := n.WaitPhase("web", canary.Waiting, 1)
+	require.Equal(t, release.Stable.Hash, release.Canary.Hash, "that the config changed is a release of its own")
+	require.Subset(t, n.PodsOf("web", v1), stable)
 }

@@ -63,5 +63,6 @@ func TestRecreateTogetherWithANewImageIsPromoted(t *testing.T) {
 	n.WaitStable("web")
 	require.Equal(t, map[string]int{v2: 3}, podImages(n.LivePods(t.Context(), "web")))
 	require.EqualValues(t, "Recreate", n.Deployment("web").Spec.Strategy.Type)
+	n.Mark("web", watch.Native)
 	require.Contains(t, n.SetImage("web", v3).Stderr, "rolls out natively, without a canary: its strategy is Recreate")
 }
