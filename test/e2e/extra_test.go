@@ -36,7 +36,7 @@ func TestConfigThatNoTemplateRefersTo(t *testing.T) {
 	require.Equal(t, hello, digest(), "the same content")
 
 	updateConfigMap(t, n, "good day")
-	require.Equal(t, "configmap/app", n.WaitPhase("web", canary.Waiting, 1).Cause, "nobody has seen its keys before")
+	require.Equal(t, "configmap/app: GREETING", n.WaitPhase("web", canary.Waiting, 1).Cause)
 	n.Approve("web")
 	n.WaitStable("web")
 	require.NotEqual(t, hello, digest())
