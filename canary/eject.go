@@ -55,5 +55,6 @@ func Stateless() *Want {
 	for _, key := range drivers {
 		want.Annotations[key] = nil
 	}
+	want.Annotations[ConfigSeenAnnotation] = nil
 	return want
 }
