@@ -96,6 +96,8 @@ const patience, calm = 30 * time.Second, 2 * time.Second
 // await returns when everything stands as wanted, or stands still.
 func await(t *testing.T, n *harness.Namespace, want string) {
 	t.Helper()
+	look := time.NewTicker(200 * time.Millisecond)
+	defer look.Stop()
 	began, changed, before := time.Now(), time.Now(), ""
 	for time.Since(began) < patience {
 		now := fingerprint(t, n)
@@ -105,7 +107,7 @@ func await(t *testing.T, n *harness.Namespace, want string) {
 		if now == want || (want == "" && time.Since(changed) > calm) {
 			return
 		}
-		time.Sleep(200 * time.Millisecond)
+		<-look.C
 	}
 }
 
