@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	appsv1 "k8s.io/api/apps/v1"
 
 	"sluice.dev/sluice/canary"
 	"sluice.dev/sluice/hashing"
@@ -24,7 +23,7 @@ func TestConfigThatNoTemplateRefersTo(t *testing.T) {
 	}
 	n.Create(web().Annotation(canary.ConfigExtraAnnotation, "configmap/app, secret/license").Obj())
 	without := digest()
-	n.WaitDeployment("web", "its config was seen", func(d *appsv1.Deployment) bool { return d.Annotations[canary.ConfigSeenAnnotation] != "" })
+	n.WaitConfigSeen("web")
 
 	createConfigMap(t, n, "hello")
 	require.Equal(t, "configmap/app", n.WaitPhase("web", canary.Waiting, 1).Cause, "what appears is a change")

@@ -35,6 +35,7 @@ func TestHelmOnAnUnmodifiedChart(t *testing.T) {
 			install := n.Run(helm.tool, "install", "web", harness.Chart(), "--set", "replicas=3,image="+v1, "--wait")
 			require.Equal(t, []string{"sluice: deployment/web rolls out natively, without a canary: it is new"}, install.Warnings(), install)
 			n.WaitStable("web")
+			n.WaitConfigSeen("web")
 			stable := n.PodsOf("web", v1)
 			require.Len(t, stable, 3)
 

@@ -175,7 +175,7 @@ func TestAWorkloadThatIsNotHeldRollsOutNatively(t *testing.T) {
 func TestASettleTimeOfItsOwn(t *testing.T) {
 	s := namespace(t).configured()
 	s.Create(web().Annotation(canary.SettleAnnotation, "20s").Obj())
-	s.WaitDeployment("web", "its config was seen", func(d *appsv1.Deployment) bool { return d.Annotations[canary.ConfigSeenAnnotation] != "" })
+	s.WaitConfigSeen("web")
 	first := s.digest("web")
 	s.set("app", "GREETING", "good day")
 	s.looked() // 2 s later

@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"sluice.dev/sluice/canary"
@@ -73,7 +72,7 @@ func TestHelmChangesConfigAndDeploymentTogether(t *testing.T) {
 				s.Run(tool, "install", "pairs", chart, "--set", values(v1, "hello"))
 				s.Kubectl("wait", "deployments", "--all", "--for=condition=Available", "--timeout=60s")
 				for i := range pairsOfAChart {
-					s.WaitDeployment(pair(i), "its config was seen", func(d *appsv1.Deployment) bool { return d.Annotations[canary.ConfigSeenAnnotation] != "" })
+					s.WaitConfigSeen(pair(i))
 				}
 
 				s.Run(tool, "upgrade", "pairs", chart, "--set", values(v2, "bye"))

@@ -163,13 +163,17 @@ func run(t *testing.T, story story, i int, want string) (end string, writes int)
 	n := env.Namespace(t, options...)
 	story.create(n)
 	before := len(env.Proxy.Writes(n.Name))
+	killed := make(chan struct{})
 	if i > 0 {
 		ctx := context.WithoutCancel(t.Context())
-		env.Proxy.CrashAfter(n.Name, i, func() { kills.kill(ctx) })
+		env.Proxy.CrashAfter(n.Name, i, func() { kills.kill(ctx); close(killed) })
 	}
 	story.tell(t, n)
-	if i > 0 && env.Proxy.CrashPending(n.Name) {
-		return "", 0
+	if i > 0 {
+		if env.Proxy.CrashPending(n.Name) {
+			return "", 0
+		}
+		<-killed // it may wait for the others' kills, and must not outlive this run
 	}
 	await(t, n, want)
 	require.NoError(t, kills.alive(func() {

@@ -72,6 +72,15 @@ func (n *Namespace) WaitDeployment(name, what string, ok func(*appsv1.Deployment
 	return found
 }
 
+// WaitConfigSeen waits until sluice noted what config a Deployment has. That bumps the generation, and so a
+// write at the same moment is asked about twice and gets two ids.
+func (n *Namespace) WaitConfigSeen(name string) {
+	n.t.Helper()
+	n.WaitDeployment(name, "the config of "+name+" was seen", func(d *appsv1.Deployment) bool {
+		return d.Annotations[canary.ConfigSeenAnnotation] != ""
+	})
+}
+
 // WaitPhase waits until the release of a Deployment is in a phase, at a step.
 func (n *Namespace) WaitPhase(name string, phase canary.Phase, step int) *canary.Release {
 	n.t.Helper()
