@@ -26,6 +26,10 @@ const (
 	AnnotationConfig = "sluice.dev/config"
 )
 
+// ConditionConfigPostponed is the type of a condition in a workload's status. It is there, True, while a change of its
+// config is kept from it, with why as the reason. Written by the config controller.
+const ConditionConfigPostponed = "ConfigPostponed"
+
 // Values of AnnotationConfig.
 const (
 	// ConfigHash: a change of used content is a release.

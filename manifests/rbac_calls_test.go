@@ -52,6 +52,8 @@ var calls = map[string]call{
 	"cluster apps/deployments/status patch":  {"canary/controller/condition.go", "r.client.Status().Patch(ctx, target"},
 	"cluster apps/statefulsets/status patch": {"canary/controller/condition.go", "r.client.Status().Patch(ctx, target"},
 
+	"cluster apps/daemonsets/status patch": {"hashing/controller/condition.go", "r.live.Status().Patch(ctx, target"},
+
 	"cluster apps/replicasets get":    {"canary/controller/canaryset.go", "r.client.Get(ctx, client.ObjectKeyFromObject(want), found)"},
 	"cluster apps/replicasets list":   {"canary/controller/observe.go", `replicaSetKind.GroupVersion().WithKind("ReplicaSetList")`},
 	"cluster apps/replicasets watch":  {"canary/controller/setup.go", "Watches(&appsv1.ReplicaSet{}"},

@@ -102,7 +102,8 @@ func (c *shopCluster) restart() {
 	c.recorder = events.NewFakeRecorder(10000)
 	u := users{cacheOf{shopCluster: c}}
 	c.reconcile = &reconciler{
-		live: interceptor.NewClient(c.store, interceptor.Funcs{Get: c.get, Patch: c.patch}), users: u, keyring: c.keys,
+		live:  interceptor.NewClient(c.store, interceptor.Funcs{Get: c.get, Patch: c.patch, SubResourcePatch: c.patchStatus}),
+		users: u, keyring: c.keys,
 		recorder: c.recorder, rations: newRations(u, DefaultAtOnce), renotes: newRenotes(), spared: c.spared, settle: DefaultSettleTime,
 		now: func() time.Time { return c.now },
 	}
@@ -157,6 +158,18 @@ func (c *shopCluster) patch(ctx context.Context, s client.WithWatch, object clie
 	}
 	require.NoError(c.t, s.Update(ctx, changed))
 	object.(*unstructured.Unstructured).Object = changed.Object
+	return c.called(true, true)
+}
+
+// patchStatus is a write of sluice's controller past admission.
+func (c *shopCluster) patchStatus(
+	ctx context.Context, _ client.Client, resource string, object client.Object, patch client.Patch, _ ...client.SubResourcePatchOption,
+) error {
+	require.Equal(c.t, "status", resource)
+	if err := c.called(true, false); err != nil {
+		return err
+	}
+	require.NoError(c.t, c.store.Status().Patch(ctx, object, patch))
 	return c.called(true, true)
 }
 
@@ -261,12 +274,24 @@ type cacheOf struct {
 	*shopCluster
 }
 
-// Get finds a Namespace that has opted in.
+// Get finds a Namespace that has opted in, or a workload.
 func (c cacheOf) Get(ctx context.Context, key client.ObjectKey, object client.Object, opts ...client.GetOption) error {
-	if c.optedOut {
-		return apierrors.NewNotFound(schema.GroupResource{Resource: "namespaces"}, key.Name)
+	if _, ok := object.(*metav1.PartialObjectMetadata); ok {
+		if c.optedOut {
+			return apierrors.NewNotFound(schema.GroupResource{Resource: "namespaces"}, key.Name)
+		}
+		return c.store.Get(ctx, key, object, opts...)
 	}
-	return c.store.Get(ctx, key, object, opts...)
+	if err := c.store.Get(ctx, key, object, opts...); err != nil {
+		return err
+	}
+	short, err := strip(object)
+	if err != nil {
+		return err
+	}
+	kept, _ := short.(client.Object)
+	object.SetAnnotations(kept.GetAnnotations())
+	return nil
 }
 
 func (c cacheOf) List(ctx context.Context, list client.ObjectList, opts ...client.ListOption) error {

@@ -26,23 +26,35 @@ type snapshot struct {
 	hash    string // HashTemplate
 	before  hashing.Seen
 	objects []hashing.Object
+	exempt  bool // its config is nobody's business
+	// postponed is set where a change is kept from it.
+	postponed postponement
 }
 
-// observe reads a workload, nil where its config is nobody's business.
+// observe reads a workload, nil where it is gone or there is nothing to do about it.
 func (r *reconciler) observe(ctx context.Context, w workload) (*snapshot, error) {
 	namespace, err := r.users.namespace(ctx, w.Namespace)
-	if namespace == nil || err != nil || r.spared[w.Namespace] {
+	if err != nil {
 		return nil, err
 	}
-	s := &snapshot{workload: w, object: &unstructured.Unstructured{}}
+	exempt := namespace == nil || r.spared[w.Namespace]
+	if exempt {
+		if postponed, err := r.users.postponed(ctx, w); !postponed || err != nil {
+			return nil, err
+		}
+	}
+	s := &snapshot{workload: w, object: &unstructured.Unstructured{}, exempt: exempt}
 	s.object.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind(w.kind))
 	if err = r.live.Get(ctx, w.NamespacedName, s.object); apierrors.IsNotFound(err) {
 		return nil, nil
 	} else if err != nil {
 		return nil, fmt.Errorf("reading %s of namespace %s: %w", w, w.Namespace, err)
 	}
-	if s.object.GetDeletionTimestamp() != nil || s.object.GetLabels()[canary.EnabledLabel] == "false" {
+	if s.object.GetDeletionTimestamp() != nil {
 		return nil, nil
+	}
+	if s.exempt = exempt || s.object.GetLabels()[canary.EnabledLabel] == "false"; s.exempt {
+		return s, nil
 	}
 	if err := s.decode(namespace); err != nil {
 		return nil, fmt.Errorf("%s of namespace %s: %w", w, w.Namespace, err)

@@ -98,8 +98,8 @@ func (r *reconciler) postpone(ctx context.Context, s *snapshot, now *hashing.See
 		return 0, err
 	}
 	if wait := waitFor(s.before, at); wait > 0 {
-		r.hold(s, tooOften, fmt.Sprintf("config changed %d times in quick succession: the next release of it waits %s. "+
-			"Find who keeps changing %s", s.before.Streak, wait, orItsConfig(*now)))
+		r.hold(s, tooOften, fmt.Sprintf("config changed %d times in quick succession: the next release of it waits until %s. "+
+			"Find who keeps changing %s", s.before.Streak, at.Add(wait).Format(time.RFC3339), orItsConfig(*now)))
 		return wait, nil
 	}
 	for _, object := range causes(*now, s.refs) {
@@ -126,8 +126,11 @@ func orItsConfig(seen hashing.Seen) string {
 	return strings.Join(slices.Sorted(maps.Keys(seen.Changed)), ", ")
 }
 
-// hold tells once why a workload waits.
+// hold tells once why a workload waits. What ends by itself soon is no condition.
 func (r *reconciler) hold(s *snapshot, reason, message string) {
+	if reason != others {
+		s.postponed = postponement{reason, message}
+	}
 	if r.rations.wait(s.workload, reason) {
 		postponed.WithLabelValues(reason).Inc()
 		r.tell(s, corev1.EventTypeWarning, reason, "%s", message)

@@ -54,12 +54,25 @@ type reconciler struct {
 	now      func() time.Time
 }
 
-// Reconcile looks at one workload and makes at most one write.
+// Reconcile looks at one workload and makes at most one write, and one to its status.
 func (r *reconciler) Reconcile(ctx context.Context, w workload) (reconcile.Result, error) {
 	s, err := r.observe(ctx, w)
-	if err != nil || s == nil || len(s.refs) == 0 {
+	if err != nil || s == nil {
 		r.rations.calm(w)
 		return reconcile.Result{}, unlessStopped(ctx, err)
+	}
+	result, err := r.look(ctx, s)
+	if err != nil {
+		return result, err
+	}
+	return result, unlessStopped(ctx, r.tellPostponed(ctx, s))
+}
+
+func (r *reconciler) look(ctx context.Context, s *snapshot) (reconcile.Result, error) {
+	w := s.workload
+	if s.exempt || len(s.refs) == 0 {
+		r.rations.calm(w)
+		return reconcile.Result{}, nil
 	}
 	if s.busy() {
 		r.rations.calm(w)

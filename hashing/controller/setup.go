@@ -202,7 +202,7 @@ func (t *triggers) wake(namespace string, q queue) {
 	}
 }
 
-// ofNamespaces: opting in, or another policy.
+// ofNamespaces: opting in or out, or another policy.
 func (t *triggers) ofNamespaces() handler.TypedEventHandler[client.Object, workload] {
 	all := func(ctx context.Context, namespace string, q queue) {
 		t.add(ctx, q, client.InNamespace(namespace))
@@ -215,6 +215,9 @@ func (t *triggers) ofNamespaces() handler.TypedEventHandler[client.Object, workl
 			if isLook(e.ObjectOld, e.ObjectNew) {
 				all(ctx, e.ObjectNew.GetName(), q)
 			}
+		},
+		DeleteFunc: func(ctx context.Context, e event.TypedDeleteEvent[client.Object], q queue) {
+			all(ctx, e.Object.GetName(), q)
 		},
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -46,6 +47,8 @@ const (
 	rolling           = "rolling"
 	failed            = "failed"
 	idle              = "idle"
+	// postponedAnnotation is there where the status has ConditionConfigPostponed.
+	postponedAnnotation = "postponed"
 )
 
 // policy are the annotations that strip leaves: another value is a reason to look.
@@ -55,16 +58,25 @@ var policy = []string{canary.ConfigAnnotation, canary.ConfigExtraAnnotation, can
 func strip(object any) (any, error) {
 	switch w := object.(type) {
 	case *appsv1.Deployment:
-		return stripped(w, &w.Spec.Template, deploymentRollout(w), &appsv1.Deployment{})
+		postponed := slices.ContainsFunc(w.Status.Conditions, func(c appsv1.DeploymentCondition) bool {
+			return c.Type == hashing.ConditionConfigPostponed
+		})
+		return stripped(w, &w.Spec.Template, deploymentRollout(w), postponed, &appsv1.Deployment{})
 	case *appsv1.StatefulSet:
-		return stripped(w, &w.Spec.Template, statefulSetRollout(w), &appsv1.StatefulSet{})
+		postponed := slices.ContainsFunc(w.Status.Conditions, func(c appsv1.StatefulSetCondition) bool {
+			return c.Type == hashing.ConditionConfigPostponed
+		})
+		return stripped(w, &w.Spec.Template, statefulSetRollout(w), postponed, &appsv1.StatefulSet{})
 	case *appsv1.DaemonSet:
-		return stripped(w, &w.Spec.Template, daemonSetRollout(w), &appsv1.DaemonSet{})
+		postponed := slices.ContainsFunc(w.Status.Conditions, func(c appsv1.DaemonSetCondition) bool {
+			return c.Type == hashing.ConditionConfigPostponed
+		})
+		return stripped(w, &w.Spec.Template, daemonSetRollout(w), postponed, &appsv1.DaemonSet{})
 	}
 	return object, nil // a tombstone
 }
 
-func stripped(w client.Object, template *corev1.PodTemplateSpec, rollout string, into client.Object) (client.Object, error) {
+func stripped(w client.Object, template *corev1.PodTemplateSpec, rollout string, postponed bool, into client.Object) (client.Object, error) {
 	if len(template.Spec.Containers) == 0 {
 		return w, nil // no template is without: it is stripped already
 	}
@@ -89,6 +101,9 @@ func stripped(w client.Object, template *corev1.PodTemplateSpec, rollout string,
 	}
 	if rollout != "" {
 		annotations[rolloutAnnotation] = rollout
+	}
+	if postponed {
+		annotations[postponedAnnotation] = "true"
 	}
 	if seen := hashing.DecodeSeen(w.GetAnnotations()); seen.Digest != "" {
 		annotations[hashing.AnnotationConfigSeen] = trimmed(seen).Encode()
@@ -258,6 +273,15 @@ func usersOf(kind string, list client.ObjectList) []user {
 		}
 	}
 	return found
+}
+
+// postponed tells whether the status of a workload says that a change is kept from it.
+func (u users) postponed(ctx context.Context, w workload) (bool, error) {
+	object, _ := kinds[w.kind].object.DeepCopyObject().(client.Object)
+	if err := u.cache.Get(ctx, w.NamespacedName, object); err != nil {
+		return false, client.IgnoreNotFound(err)
+	}
+	return object.GetAnnotations()[postponedAnnotation] != "", nil
 }
 
 // namespace returns the annotations of a Namespace that opted in, nil for any other.

@@ -11,6 +11,7 @@ import (
 	kjson "sigs.k8s.io/json"
 
 	"sluice.dev/sluice/canary"
+	"sluice.dev/sluice/hashing"
 )
 
 // ended returns the object as it is to be once its release has ended: whatever else it holds, known to
@@ -123,7 +124,7 @@ func tells(condition any) bool {
 	fields, ok := condition.(map[string]any)
 	kind, _ := fields["type"].(string)
 	reason, _ := fields["reason"].(string)
-	return ok && canary.Condition{Type: kind, Reason: reason}.IsOurs()
+	return ok && (kind == hashing.ConditionConfigPostponed || canary.Condition{Type: kind, Reason: reason}.IsOurs())
 }
 
 // decodeFor returns what package canary needs of an object.

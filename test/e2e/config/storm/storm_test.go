@@ -209,7 +209,12 @@ func TestOneThatFailsStopsTheOthers(t *testing.T) {
 		if err != nil || len(events.Items) == 0 {
 			return errors.Join(err, errors.New("not yet"))
 		}
-		require.Contains(t, events.Items[0].Message, "deployment/"+failed+" failed with this content of configmap/app")
+		event := events.Items[0]
+		require.Contains(t, event.Message, "deployment/"+failed+" failed with this content of configmap/app")
+		now, err := deployments(ctx, n)
+		if reason, message := postponed(now[event.InvolvedObject.Name]); reason != event.Reason || message != event.Message {
+			return errors.Join(err, fmt.Errorf("the condition says %q: %s", reason, message))
+		}
 		return nil
 	})
 	now, err := deployments(t.Context(), n)
@@ -220,7 +225,20 @@ func TestOneThatFailsStopsTheOthers(t *testing.T) {
 
 	require.NoError(t, n.Admin.CoreV1().ResourceQuotas(n.Name).Delete(t.Context(), "pods", metav1.DeleteOptions{}))
 	set(t, n, "app", "good day")
-	all(t, n, "a canary that waits for approval", func(d appsv1.Deployment) bool { return d.Labels[canary.PhaseLabel] == string(canary.Waiting) })
+	all(t, n, "a canary that waits for approval", func(d appsv1.Deployment) bool {
+		reason, _ := postponed(d)
+		return d.Labels[canary.PhaseLabel] == string(canary.Waiting) && reason == ""
+	})
+}
+
+// postponed returns what the status of a workload says about a change that is kept from it.
+func postponed(d appsv1.Deployment) (reason, message string) {
+	for _, c := range d.Status.Conditions {
+		if c.Type == hashing.ConditionConfigPostponed {
+			return c.Reason, c.Message
+		}
+	}
+	return "", ""
 }
 
 // forbidMorePods lets the namespace have no more pods than it has.

@@ -1,0 +1,61 @@
+package controller
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"sluice.dev/sluice/hashing"
+)
+
+// postponement is why a change is kept from a workload until somebody acts, or for a long time.
+type postponement struct{ reason, message string }
+
+// tellPostponed brings the workload's condition in line with what the look came to: it is there for as long
+// as a change is kept from the workload, with the reason of the Event.
+func (r *reconciler) tellPostponed(ctx context.Context, s *snapshot) error {
+	told := toldPostponed(s.object)
+	if told == s.postponed.reason {
+		return nil
+	}
+	condition := map[string]any{"type": hashing.ConditionConfigPostponed, "$patch": "delete"}
+	if s.postponed.reason != "" {
+		condition = map[string]any{
+			"type": hashing.ConditionConfigPostponed, "status": "True",
+			"reason": s.postponed.reason, "message": s.postponed.message,
+			"lastTransitionTime": r.now().UTC().Format(time.RFC3339),
+		}
+	}
+	// The conditions are a list by type, so a strategic merge leaves everybody else's alone.
+	patch, err := json.Marshal(map[string]any{"status": map[string]any{"conditions": []any{condition}}})
+	if err != nil {
+		return fmt.Errorf("encoding the condition of %s: %w", s, err)
+	}
+	target, _ := kinds[s.kind].object.DeepCopyObject().(client.Object)
+	target.SetNamespace(s.Namespace)
+	target.SetName(s.Name)
+	err = r.live.Status().Patch(ctx, target, client.RawPatch(types.StrategicMergePatchType, patch), fieldManager)
+	if client.IgnoreNotFound(err) != nil && !apierrors.IsConflict(err) {
+		return fmt.Errorf("writing the condition of %s of namespace %s: %w", s, s.Namespace, err)
+	}
+	return nil
+}
+
+// toldPostponed returns the reason of the condition that the workload has, "" for none.
+func toldPostponed(object *unstructured.Unstructured) string {
+	conditions, _, _ := unstructured.NestedSlice(object.Object, "status", "conditions")
+	for _, c := range conditions {
+		fields, _ := c.(map[string]any)
+		if fields["type"] == hashing.ConditionConfigPostponed {
+			reason, _ := fields["reason"].(string)
+			return reason
+		}
+	}
+	return ""
+}
