@@ -13,7 +13,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/tools/pager"
 
 	"sluice.dev/sluice/canary"
 	"sluice.dev/sluice/cmd/kubectl-sluice/workload"
@@ -83,20 +82,9 @@ func (e *Ejector) look(ctx context.Context, s *Subject) error {
 	return nil
 }
 
-// list returns all objects of a kind, in pages.
+// list returns all objects of a kind.
 func (e *Ejector) list(ctx context.Context, resource schema.GroupVersionResource, namespace string, selector labels.Selector) ([]unstructured.Unstructured, error) {
-	pages := pager.New(func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
-		return e.client.Resource(resource).Namespace(namespace).List(ctx, options)
-	})
-	var items []unstructured.Unstructured
-	err := pages.EachListItem(ctx, metav1.ListOptions{LabelSelector: selector.String()}, func(object runtime.Object) error {
-		item, ok := object.(*unstructured.Unstructured)
-		if !ok {
-			return fmt.Errorf("this is a bug: a list of %T", object)
-		}
-		items = append(items, *item)
-		return nil
-	})
+	items, err := workload.List(ctx, e.client, resource, namespace, selector)
 	if err != nil {
 		return nil, fmt.Errorf("listing %s: %w", resource.Resource, err)
 	}

@@ -163,10 +163,16 @@ func (r *Reader) Released(ctx context.Context, namespace string) (found []*Workl
 	return found, notes, nil
 }
 
-// list returns all objects of a kind, in pages as kubectl asks for them.
 func (r *Reader) list(ctx context.Context, resource schema.GroupVersionResource, namespace string, selector labels.Selector) ([]unstructured.Unstructured, error) {
+	return List(ctx, r.client, resource, namespace, selector)
+}
+
+// List returns all objects of a kind of a namespace, or where it is empty of all, in pages as kubectl asks for them.
+func List(
+	ctx context.Context, client dynamic.Interface, resource schema.GroupVersionResource, namespace string, selector labels.Selector,
+) ([]unstructured.Unstructured, error) {
 	pages := pager.New(func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
-		return r.client.Resource(resource).Namespace(namespace).List(ctx, options)
+		return client.Resource(resource).Namespace(namespace).List(ctx, options)
 	})
 	var items []unstructured.Unstructured
 	err := pages.EachListItem(ctx, metav1.ListOptions{LabelSelector: selector.String()}, func(object runtime.Object) error {
