@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"sluice.dev/sluice/canary"
 	"sluice.dev/sluice/hashing"
 )
 
@@ -26,10 +27,13 @@ func (r *reconciler) tellPostponed(ctx context.Context, s *snapshot) error {
 	}
 	condition := map[string]any{"type": hashing.ConditionConfigPostponed, "$patch": "delete"}
 	if s.postponed.reason != "" {
+		now := r.now().UTC().Format(time.RFC3339)
 		condition = map[string]any{
 			"type": hashing.ConditionConfigPostponed, "status": "True",
-			"reason": s.postponed.reason, "message": s.postponed.message,
-			"lastTransitionTime": r.now().UTC().Format(time.RFC3339),
+			"reason": s.postponed.reason, "message": s.postponed.message, "lastTransitionTime": now,
+		}
+		if s.kind == canary.Deployment {
+			condition["lastUpdateTime"] = now
 		}
 	}
 	// The conditions are a list by type, so a strategic merge leaves everybody else's alone.

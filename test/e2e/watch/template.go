@@ -26,7 +26,9 @@ func templateKey(t corev1.PodTemplateSpec) string {
 }
 
 // conditionKeys are the conditions that sluice sets, as managedFields names them.
-var conditionKeys = map[string]bool{`k:{"type":"Reconciling"}`: true, `k:{"type":"Stalled"}`: true}
+var conditionKeys = map[string]bool{
+	`k:{"type":"Reconciling"}`: true, `k:{"type":"Stalled"}`: true, `k:{"type":"ConfigPostponed"}`: true,
+}
 
 // foreignFields lists what managers of sluice's own outside metadata and its own conditions.
 func foreignFields(entries []metav1.ManagedFieldsEntry) []string {
