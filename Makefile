@@ -69,8 +69,9 @@ vuln: $(GOVULNCHECK) ## Look for known vulnerabilities in what the binary uses
 	"$(GOVULNCHECK)" ./...
 
 .PHONY: bench
-bench: ## Run the benchmarks
+bench: tools ## Run the benchmarks; those of watched config on a control plane, with 100,000 objects
 	go test -run '^$$' -bench . -benchmem ./hashing/... ./webhook/...
+	go test -C test/e2e -run '^$$' -bench Config -benchtime 1x -timeout 60m ./config/storm
 
 ##@ Make what is shipped or needed
 
