@@ -6,9 +6,16 @@ import (
 	"sluice.dev/sluice/hashing"
 )
 
-// Config returns what a decision on the review takes for config: the references of the new template, and
-// the extra objects of the policy that governs it. None where config is ignored.
-func Config(r Review, namespace map[string]string) ([]hashing.Reference, error) {
+// UsedConfig is what counts as config of a pod template.
+type UsedConfig struct {
+	// References of the template, and the extra objects of the policy that governs it. None where config is ignored.
+	References []hashing.Reference
+	// Pinned are those of the template, where its pods are to read snapshots.
+	Pinned []hashing.Reference
+}
+
+// Config returns what a decision on the review takes for config.
+func Config(r Review, namespace map[string]string) (UsedConfig, error) {
 	return configPolicy(r, namespace).config(r.New.Spec.Template)
 }
 
@@ -20,19 +27,25 @@ func ConfigOf(w *Workload, namespace map[string]string) ([]hashing.Reference, er
 	if err != nil {
 		return nil, err
 	}
-	return s.config(w.Spec.Template)
+	used, err := s.config(w.Spec.Template)
+	return used.References, err
 }
 
-func (p Policy) config(template json.RawMessage) ([]hashing.Reference, error) {
+func (p Policy) config(template json.RawMessage) (UsedConfig, error) {
 	if p.IgnoreConfig {
-		return nil, nil
+		return UsedConfig{}, nil
 	}
 	refs, err := hashing.References(template)
+	used := UsedConfig{References: refs}
+	if p.PinConfig {
+		used.Pinned = refs
+	}
 	if err != nil || p.ConfigExtra == "" {
-		return refs, err
+		return used, err
 	}
 	extra, err := hashing.ParseExtra(p.ConfigExtra)
-	return hashing.Join(refs, extra), err
+	used.References = hashing.Join(refs, extra)
+	return used, err
 }
 
 // configPolicy is the policy that says what config is; the zero one where it is not valid, which Decide

@@ -38,7 +38,8 @@ func TestConfigOfANewTemplate(t *testing.T) {
 			if test.old != nil {
 				review.Old = test.old.workload(t)
 			}
-			got, err := Config(review, test.namespace)
+			used, err := Config(review, test.namespace)
+			got := used.References
 			require.NoError(t, err)
 			require.Equal(t, test.want, got)
 		})
