@@ -19,14 +19,14 @@ func typed[T runtime.Object](t *testing.T, into T, name string) T {
 }
 
 // pinTyped is typed of what pin.yaml holds.
-func pinTyped[T runtime.Object](t *testing.T, into T, name string) T {
+func pinTyped[T runtime.Object](t testing.TB, into T, name string) T {
 	t.Helper()
 	objs, err := manifests.Pin()
 	require.NoError(t, err)
 	return typedOf(t, objs, into, name)
 }
 
-func typedOf[T runtime.Object](t *testing.T, objs []*unstructured.Unstructured, into T, name string) T {
+func typedOf[T runtime.Object](t testing.TB, objs []*unstructured.Unstructured, into T, name string) T {
 	t.Helper()
 	gvks, _, err := scheme.Scheme.ObjectKinds(into)
 	require.NoError(t, err)
