@@ -2,6 +2,7 @@ package canary
 
 import (
 	"encoding/json"
+	"slices"
 
 	"sluice.dev/sluice/hashing"
 )
@@ -29,6 +30,26 @@ func ConfigOf(w *Workload, namespace map[string]string) ([]hashing.Reference, er
 	}
 	used, err := s.config(w.Spec.Template)
 	return used.References, err
+}
+
+// RunsPinned tells whether the pods of a stored workload read a snapshot of an object, and not the object itself: those of
+// the version in its spec, and where a release is under way, those of the stable one.
+func RunsPinned(w *Workload, kind hashing.Kind, name string) (bool, error) {
+	digest, err := TemplateDigest(w.Spec.Template)
+	if err != nil {
+		return false, err
+	}
+	digests := []string{digest}
+	if w.Metadata.Labels[ActiveLabel] == "true" {
+		release, err := DecodeRelease(w.Metadata.Annotations)
+		if err != nil || release == nil {
+			return false, nil //nolint:nilerr // nobody knows what runs
+		}
+		digests = append(digests, release.Stable.Digest)
+	}
+	return !slices.ContainsFunc(digests, func(digest string) bool {
+		return !slices.Contains(hashing.Pinned(digest), hashing.ObjectName(kind, name))
+	}), nil
 }
 
 func (p Policy) config(template json.RawMessage) (UsedConfig, error) {
