@@ -18,6 +18,9 @@ import (
 // never remembered: what was installed counts at once.
 const pinKnownFor = 10 * time.Second
 
+// pinForceAfter is how long after it was made every API server goes by the policy: they look for new ones every second.
+const pinForceAfter = 5 * time.Second
+
 // pinning makes the snapshots of what is pinned. It is asked only where a template gets another digest.
 type pinning struct {
 	client live.PinClient
@@ -32,8 +35,9 @@ func newPinning(c live.PinClient, now func() time.Time) *pinning {
 }
 
 const (
-	noPinPolicy = "sluice.dev/config: pin needs Kubernetes 1.36 and what `kubectl apply -f manifests/pin.yaml` installs; or set hash"
-	hashInstead = "; or set hash: kubectl annotate --overwrite %s -n %s %s=%s"
+	noPinPolicy  = "sluice.dev/config: pin needs Kubernetes 1.36 and what `kubectl apply -f manifests/pin.yaml` installs; or set hash"
+	newPinPolicy = "the policy of manifests/pin.yaml was made a moment ago, and pods of this version might start before it is in force; try again in a few seconds"
+	hashInstead  = "; or set hash: kubectl annotate --overwrite %s -n %s %s=%s"
 )
 
 // refusal returns why a digest cannot become a template's, empty where it can.
@@ -42,28 +46,30 @@ func (p *pinning) refusal(ctx context.Context, review canary.Review, digest stri
 		w := review.New.Metadata
 		return err.Error() + fmt.Sprintf(hashInstead, subjectOf(review.Kind, w.Name), w.Namespace, canary.ConfigAnnotation, hashing.ConfigHash), nil
 	}
-	installed, err := p.isInstalled(ctx)
-	if err != nil || installed {
-		return "", err
-	}
-	return noPinPolicy, nil
+	return p.notInForce(ctx)
 }
 
-func (p *pinning) isInstalled(ctx context.Context) (bool, error) {
+// notInForce returns why pods do not read snapshots yet, empty where they do.
+func (p *pinning) notInForce(ctx context.Context) (string, error) {
 	p.mu.Lock()
 	known := p.known
 	p.mu.Unlock()
 	if p.now().Sub(known) < pinKnownFor {
-		return true, nil
+		return "", nil
 	}
-	installed, err := live.PinInstalled(ctx, p.client)
-	if err != nil || !installed {
-		return false, err
+	installed, since, err := live.PinInstalled(ctx, p.client)
+	switch {
+	case err != nil:
+		return "", err
+	case !installed:
+		return noPinPolicy, nil
+	case p.now().Sub(since) < pinForceAfter:
+		return newPinPolicy, nil
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.known = p.now()
-	return true, nil
+	return "", nil
 }
 
 // make makes snapshots. It returns why the write is refused, empty where all of them are there.

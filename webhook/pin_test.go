@@ -160,8 +160,10 @@ func TestWhatCannotBePinnedIsRefused(t *testing.T) {
 		funcs   interceptor.Funcs
 		want    string
 	}{
-		"there is no policy":                  {objects: lacking[*admissionregistrationv1.MutatingAdmissionPolicy](pinnedShop("info")), want: noPolicy},
-		"there is no binding":                 {objects: lacking[*admissionregistrationv1.MutatingAdmissionPolicyBinding](pinnedShop("info")), want: noPolicy},
+		"there is no policy":  {objects: lacking[*admissionregistrationv1.MutatingAdmissionPolicy](pinnedShop("info")), want: noPolicy},
+		"there is no binding": {objects: lacking[*admissionregistrationv1.MutatingAdmissionPolicyBinding](pinnedShop("info")), want: noPolicy},
+		"the policy was made just now": {objects: append(lacking[*admissionregistrationv1.MutatingAdmissionPolicy](pinnedShop("info")),
+			&admissionregistrationv1.MutatingAdmissionPolicy{ObjectMeta: metav1.ObjectMeta{Name: live.PinPolicy, CreationTimestamp: metav1.Now()}}), want: "try again in a few seconds"},
 		"the API server does not know it":     {objects: pinnedShop("info"), funcs: getting(&meta.NoKindMatchError{}), want: noPolicy},
 		"sluice may not look":                 {objects: pinnedShop("info"), funcs: getting(apierrors.NewForbidden(resource, "x", errors.New("no"))), want: noPolicy},
 		"sluice may not make snapshots":       {objects: pinnedShop("info"), funcs: creating(apierrors.NewForbidden(resource, infoSnapshot, errors.New("exceeded quota: objects"))), want: "exceeded quota: objects; see to that, and apply it again"},

@@ -92,7 +92,7 @@ func (c *Collector) Start(ctx context.Context) error {
 
 // Round looks at every namespace that has snapshots.
 func (c *Collector) Round(ctx context.Context) error {
-	installed, err := live.PinInstalled(ctx, c.client)
+	installed, _, err := live.PinInstalled(ctx, c.client)
 	if err != nil || !installed {
 		return err
 	}
@@ -127,7 +127,7 @@ func (c *Collector) lookAt(ctx context.Context, namespaces []string) error {
 	if len(namespaces) == 0 {
 		return nil
 	}
-	installed, err := live.PinInstalled(ctx, c.client)
+	installed, _, err := live.PinInstalled(ctx, c.client)
 	if err != nil || !installed {
 		return err
 	}

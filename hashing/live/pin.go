@@ -164,19 +164,24 @@ func nameOf(object client.Object) string {
 
 // PinInstalled tells whether the API server has what makes pods read snapshots: the policy and its binding. Kubernetes
 // before 1.36 does not know their kinds, and without the ClusterRole of pin sluice may not look: then it is not installed.
-func PinInstalled(ctx context.Context, reader client.Reader) (bool, error) {
+//
+// since is when the later of the two was made: an API server goes by them a moment later.
+func PinInstalled(ctx context.Context, reader client.Reader) (installed bool, since time.Time, err error) {
 	for _, kind := range []string{"MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding"} {
 		object := &metav1.PartialObjectMetadata{}
 		object.SetGroupVersionKind(schema.GroupVersionKind{Group: "admissionregistration.k8s.io", Version: "v1", Kind: kind})
 		err := reader.Get(ctx, types.NamespacedName{Name: PinPolicy}, object)
 		switch {
 		case isAbsent(err), meta.IsNoMatchError(err), apierrors.IsForbidden(err):
-			return false, nil
+			return false, since, nil
 		case err != nil:
-			return false, fmt.Errorf("reading %s %s: %w", kind, PinPolicy, err)
+			return false, since, fmt.Errorf("reading %s %s: %w", kind, PinPolicy, err)
 		case object.DeletionTimestamp != nil:
-			return false, nil
+			return false, since, nil
+		}
+		if made := object.CreationTimestamp.Time; made.After(since) {
+			since = made
 		}
 	}
-	return true, nil
+	return true, since, nil
 }

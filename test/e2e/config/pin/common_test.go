@@ -2,6 +2,7 @@ package pin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -27,10 +28,13 @@ type space struct {
 
 var install sync.Once
 
+var dryRun = metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}
+
 // pinned is a namespace with what these tests need in it: ConfigMap app and Secret db.
 func pinned(t *testing.T, options ...harness.Option) space {
 	t.Helper()
 	s := space{env.Namespace(t, append(options, harness.Annotation(canary.ConfigAnnotation, hashing.ConfigPin))...), t}
+	s.configMap("flags", "debug", "off")
 	install.Do(s.installPolicy)
 	s.configMap("app", "GREETING", "hello", "UNUSED", "1")
 	s.secret("db", corev1.SecretTypeBasicAuth, "username", "root", "password", "swordfish")
@@ -48,10 +52,14 @@ func (s space) installPolicy() {
 		}}}
 		pod.Spec.Containers = []corev1.Container{{Name: "app", Image: v1}}
 		reads(&pod.Spec)
-		made, err := s.Admin.CoreV1().Pods(s.Name).Create(ctx, pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		made, err := s.Admin.CoreV1().Pods(s.Name).Create(ctx, pod, dryRun)
 		if err == nil && made.Spec.Containers[0].Env[0].ValueFrom.ConfigMapKeyRef.Name == "app" {
-			err = fmt.Errorf("it is not")
+			err = errors.New("it is not")
 		}
+		if err != nil {
+			return err
+		}
+		_, err = env.Client(s.t, "alice").AppsV1().Deployments(s.Name).Create(ctx, builders.MakeDeployment("probe").EnvFromConfigMap("flags").Obj(), dryRun)
 		return err
 	})
 }

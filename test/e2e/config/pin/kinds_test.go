@@ -93,7 +93,6 @@ func TestADaemonSetReadsSnapshots(t *testing.T) {
 
 func TestEveryPlaceOfAPodReadsItsSnapshot(t *testing.T) {
 	s := pinned(t)
-	s.configMap("flags", "debug", "off")
 	s.secret("tls", corev1.SecretTypeTLS, corev1.TLSCertKey, "certificate", corev1.TLSPrivateKeyKey, "key")
 	s.secret("renewed", corev1.SecretTypeOpaque, "token", "1")
 	_, err := s.Admin.CoreV1().Secrets(s.Name).Patch(t.Context(), "renewed", "application/merge-patch+json",
