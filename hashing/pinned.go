@@ -109,19 +109,18 @@ func SnapshotsOf(digest string) []string {
 	return names
 }
 
-// Unpinnable returns why a digest cannot be that of a template, nil where it can: what to do about it is for the caller
-// to say.
-func Unpinnable(digest string) error {
+// Unpinnable returns why a digest cannot be that of a template, empty where it can.
+func Unpinnable(digest string) string {
 	for _, object := range Pinned(digest) {
 		_, name, _ := strings.Cut(object, "/")
 		if length := len(SnapshotName(name, digest)); length > maxName {
-			return fmt.Errorf("the name of %s is too long: its snapshot's would have %d characters, and a name may have %d: rename it", object, length, maxName)
+			return fmt.Sprintf("the name of %s is too long: its snapshot's would have %d characters, and a name may have %d: rename it", object, length, maxName)
 		}
 	}
 	if _, list, _ := cutPinned(digest); len(list) > maxList {
-		return fmt.Errorf("the names of what it refers to have %d bytes together, and %d can be pinned: refer to fewer", len(list), maxList)
+		return fmt.Sprintf("the names of what it refers to have %d bytes together, and %d can be pinned: refer to fewer", len(list), maxList)
 	}
-	return nil
+	return ""
 }
 
 var pinnedPattern = regexp.MustCompile(digestVersion + `:[a-z0-9]+:[0-9a-f]{64}:[a-z0-9./,-]+`)

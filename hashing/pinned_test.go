@@ -126,15 +126,15 @@ func TestASnapshotHoldsWhatIsUsed(t *testing.T) {
 
 func TestUnpinnable(t *testing.T) {
 	longest := strings.Repeat("a", 236)
-	require.NoError(t, Unpinnable(plainDigest))
-	require.NoError(t, Unpinnable(plainDigest+":configmap/"+longest))
-	require.EqualError(t, Unpinnable(plainDigest+":configmap/"+longest+"a"),
-		"the name of configmap/"+longest+"a is too long: its snapshot's would have 254 characters, and a name may have 253: rename it")
+	require.Empty(t, Unpinnable(plainDigest))
+	require.Empty(t, Unpinnable(plainDigest+":configmap/"+longest))
+	require.Equal(t, "the name of configmap/"+longest+"a is too long: its snapshot's would have 254 characters, and a name may have 253: rename it",
+		Unpinnable(plainDigest+":configmap/"+longest+"a"))
 	var many []Reference
 	for i := range 200 {
 		many = append(many, allOf(ConfigMap, strings.Repeat("a", 200)+string(rune('a'+i%26))+strings.Repeat("b", i/26)))
 	}
-	require.ErrorContains(t, Unpinnable(Pin(plainDigest, many, nil)), "bytes together, and 32768 can be pinned: refer to fewer")
+	require.Contains(t, Unpinnable(Pin(plainDigest, many, nil)), "bytes together, and 32768 can be pinned: refer to fewer")
 }
 
 func TestPinnedDigestsAreFoundWhereverTheyStand(t *testing.T) {

@@ -42,9 +42,9 @@ const (
 
 // refusal returns why a digest cannot become a template's, empty where it can.
 func (p *pinning) refusal(ctx context.Context, review canary.Review, digest string) (string, error) {
-	if err := hashing.Unpinnable(digest); err != nil {
+	if why := hashing.Unpinnable(digest); why != "" {
 		w := review.New.Metadata
-		return err.Error() + fmt.Sprintf(hashInstead, subjectOf(review.Kind, w.Name), w.Namespace, canary.ConfigAnnotation, hashing.ConfigHash), nil
+		return why + fmt.Sprintf(hashInstead, subjectOf(review.Kind, w.Name), w.Namespace, canary.ConfigAnnotation, hashing.ConfigHash), nil
 	}
 	return p.notInForce(ctx)
 }

@@ -56,10 +56,12 @@ func (c *Collector) mend(ctx context.Context, namespace string, s starting, exis
 		return nil, err
 	}
 	now, err := c.keyring.Digest(ctx, s.digest, namespace, refs, objects)
-	if err != nil && !hashing.IsUnverifiable(err) {
+	switch {
+	case hashing.IsUnverifiable(err): // nobody knows any more what the content was
+		return missing(pinned, s.digest, exist), nil
+	case err != nil:
 		return nil, err
-	}
-	if err != nil || now != s.digest {
+	case now != s.digest:
 		return missing(pinned, s.digest, exist), nil
 	}
 	snapshots := slices.DeleteFunc(hashing.Snapshots(s.digest, pinned, objects), func(s hashing.Snapshot) bool {
