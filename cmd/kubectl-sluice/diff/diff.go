@@ -49,7 +49,7 @@ func Templates(before, after json.RawMessage) ([]Change, error) {
 	return compare(changes, "", a, b), nil
 }
 
-// ShortDigest returns the end of a config digest, which is enough to tell two apart.
+// ShortDigest returns the end of a config digest, which is enough to tell two apart, and whether config is pinned.
 func ShortDigest(digest string) string {
 	plain := hashing.Plain(digest)
 	short := plain[max(0, len(plain)-8):]
