@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -263,4 +264,35 @@ func TestDeletionsAreLookedAtInNamespacesThatPin(t *testing.T) {
 	require.NoError(t, s.lookAt(t.Context(), s.take()))
 	require.Empty(t, s.left(t))
 	require.Empty(t, s.take())
+}
+
+func TestItLooksAtTheStartAndEveryTenMinutes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		young := snapshotOf("1", 0)
+		young.CreationTimestamp = metav1.NewTime(time.Now().Add(-time.Minute))
+		rounds := 0
+		s := shopOf(t, interceptor.Funcs{Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, opts ...client.GetOption) error {
+			if key.Name == live.PinPolicy && object.GetObjectKind().GroupVersionKind().Kind == "MutatingAdmissionPolicy" {
+				rounds++
+			}
+			return c.Get(ctx, key, object, opts...)
+		}}, append(installed(), young)...)
+		s.Collector.now = time.Now
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- s.Start(ctx) }()
+		synctest.Wait()
+		require.Equal(t, 1, rounds)
+		require.Equal(t, "1", s.left(t))
+
+		time.Sleep(9*time.Minute + soon + time.Second)
+		s.deleted("shop")
+		time.Sleep(soon)
+		synctest.Wait()
+		require.Equal(t, 3, rounds, "one after ten minutes, one since something was deleted")
+		require.Empty(t, s.left(t))
+
+		cancel()
+		require.NoError(t, <-ended)
+	})
 }

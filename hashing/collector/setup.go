@@ -28,6 +28,9 @@ func Setup(mgr ctrl.Manager, keyring Keyring, opts Options) error {
 	err = mgr.Add(manager.RunnableFunc(func(ctx context.Context) error {
 		for _, kind := range watched {
 			if err := c.watch(ctx, mgr, kind); err != nil {
+				if ctx.Err() != nil {
+					return nil //nolint:nilerr // it was told to stop
+				}
 				return err
 			}
 		}
