@@ -41,6 +41,7 @@ var layers = map[string]layer{
 	"canary/controller":  edge,
 	"canary/traffic":     edge,
 	"certs":              edge,
+	"hashing/collector":  edge,
 	"hashing/controller": edge,
 	"hashing/live":       edge,
 	"manifests":          edge,
@@ -50,9 +51,11 @@ var layers = map[string]layer{
 }
 
 // between lists the only imports of an edge by another: reading config live is
-// what admission and the config controller do to learn a digest.
+// what admission and the config controller do to learn a digest, and snapshots
+// are made by admission, and again by what collects them.
 var between = map[string][]string{
 	"webhook":            {"hashing/live"},
+	"hashing/collector":  {"hashing/live"},
 	"hashing/controller": {"hashing/live"},
 }
 

@@ -2,13 +2,21 @@ package canary
 
 import (
 	"encoding/json"
+	"slices"
 
 	"sluice.dev/sluice/hashing"
 )
 
-// Config returns what a decision on the review takes for config: the references of the new template, and
-// the extra objects of the policy that governs it. None where config is ignored.
-func Config(r Review, namespace map[string]string) ([]hashing.Reference, error) {
+// UsedConfig is what counts as config of a pod template.
+type UsedConfig struct {
+	// References of the template, and the extra objects of the policy that governs it. None where config is ignored.
+	References []hashing.Reference
+	// Pinned are those of the template, where its pods are to read snapshots.
+	Pinned []hashing.Reference
+}
+
+// Config returns what a decision on the review takes for config.
+func Config(r Review, namespace map[string]string) (UsedConfig, error) {
 	return configPolicy(r, namespace).config(r.New.Spec.Template)
 }
 
@@ -20,19 +28,45 @@ func ConfigOf(w *Workload, namespace map[string]string) ([]hashing.Reference, er
 	if err != nil {
 		return nil, err
 	}
-	return s.config(w.Spec.Template)
+	used, err := s.config(w.Spec.Template)
+	return used.References, err
 }
 
-func (p Policy) config(template json.RawMessage) ([]hashing.Reference, error) {
+// RunsPinned tells whether the pods of a stored workload read a snapshot of an object, and not the object itself: those of
+// the version in its spec, and where a release is under way, those of the stable one.
+func RunsPinned(w *Workload, kind hashing.Kind, name string) (bool, error) {
+	digest, err := TemplateDigest(w.Spec.Template)
+	if err != nil {
+		return false, err
+	}
+	digests := []string{digest}
+	if w.Metadata.Labels[ActiveLabel] == "true" {
+		release, err := DecodeRelease(w.Metadata.Annotations)
+		if err != nil || release == nil {
+			return false, nil //nolint:nilerr // nobody knows what runs
+		}
+		digests = append(digests, release.Stable.Digest)
+	}
+	return !slices.ContainsFunc(digests, func(digest string) bool {
+		return !slices.Contains(hashing.Pinned(digest), hashing.ObjectName(kind, name))
+	}), nil
+}
+
+func (p Policy) config(template json.RawMessage) (UsedConfig, error) {
 	if p.IgnoreConfig {
-		return nil, nil
+		return UsedConfig{}, nil
 	}
 	refs, err := hashing.References(template)
+	used := UsedConfig{References: refs}
+	if p.PinConfig {
+		used.Pinned = refs
+	}
 	if err != nil || p.ConfigExtra == "" {
-		return refs, err
+		return used, err
 	}
 	extra, err := hashing.ParseExtra(p.ConfigExtra)
-	return hashing.Join(refs, extra), err
+	used.References = hashing.Join(refs, extra)
+	return used, err
 }
 
 // configPolicy is the policy that says what config is; the zero one where it is not valid, which Decide

@@ -38,7 +38,8 @@ func TestConfigOfANewTemplate(t *testing.T) {
 			if test.old != nil {
 				review.Old = test.old.workload(t)
 			}
-			got, err := Config(review, test.namespace)
+			used, err := Config(review, test.namespace)
+			got := used.References
 			require.NoError(t, err)
 			require.Equal(t, test.want, got)
 		})
@@ -87,4 +88,46 @@ func TestAListOfExtraConfigIsChecked(t *testing.T) {
 	err := Validate(map[string]string{ConfigExtraAnnotation: "deployment/web"})
 	require.EqualError(t, err, `annotation sluice.dev/config-extra: "deployment/web": it is neither configmap/NAME nor secret/NAME; `+
 		`want a comma list of configmap/NAME and secret/NAME; for example "configmap/flags, secret/license"`)
+}
+
+func TestWhatOfATemplateIsPinned(t *testing.T) {
+	app := web("v1")
+	template := app.workload(t).Spec.Template
+	const referring = `{"spec":{"containers":[{"name":"app","envFrom":[{"configMapRef":{"name":"app"}}]}]}}`
+	require.NotEmpty(t, template)
+	refs := []hashing.Reference{{Kind: hashing.ConfigMap, Name: "app"}}
+	extra := hashing.Reference{Kind: hashing.Secret, Name: "license", Optional: true}
+	for mode, want := range map[string][]hashing.Reference{"pin": refs, "hash": nil, "ignore": nil} {
+		w := app.annotated(ConfigAnnotation, mode).annotated(ConfigExtraAnnotation, "secret/license").workload(t)
+		w.Spec.Template = []byte(referring)
+		used, err := Config(Review{Operation: Create, Kind: Deployment, New: w}, nil)
+		require.NoError(t, err)
+		require.Equal(t, want, used.Pinned, mode)
+		if mode != "ignore" {
+			require.Equal(t, append(refs, extra), used.References, mode)
+		}
+	}
+}
+
+func TestAReleaseKeepsThatItsConfigIsPinned(t *testing.T) {
+	held := Release{ID: 5, Phase: Progressing, Step: 1, Policy: Policy{Steps: "20%", PinConfig: true}}
+	stored := web("v1").annotated(ReleaseAnnotation, held.Encode()).workload(t)
+	stored.Spec.Template = []byte(`{"spec":{"containers":[{"name":"app","envFrom":[{"configMapRef":{"name":"app"}}]}]}}`)
+	used, err := Config(Review{Operation: Update, Kind: Deployment, Old: stored, New: stored, Sluice: true}, nil)
+	require.NoError(t, err)
+	require.Len(t, used.Pinned, 1)
+}
+
+func TestADigestThatCannotBePinnedIsRefusedAndNoOther(t *testing.T) {
+	review := Review{Operation: Create, Kind: Deployment, New: web("v1").workload(t)}
+	d, err := Decide(review, World{Digest: "A", Unpinnable: "there is no policy"})
+	require.NoError(t, err)
+	require.Equal(t, Denied, d.Verdict)
+	require.Equal(t, NotPinned, d.Reason)
+	require.Equal(t, "sluice refuses this change of deployment/web: its config cannot be pinned: there is no policy", d.Message)
+
+	review = request{stored: web("v1"), sent: web("v1").annotated("note", "x")}.review(t)
+	d, err = Decide(review, World{Digest: "A", Unpinnable: "there is no policy"})
+	require.NoError(t, err)
+	require.Equal(t, Unchanged, d.Verdict, "the template keeps its digest")
 }

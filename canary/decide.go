@@ -50,10 +50,18 @@ func Ask(r Review) (Needs, error) {
 // means that the objects could not be read.
 func Decide(r Review, w World) (Decision, error) {
 	d, err := decide(r, w)
+	if w.Unpinnable != "" && d.Sets(w.Digest) {
+		return Unpinned(r, w.Unpinnable), err
+	}
 	if d.Want != nil && !r.Sluice {
 		keepSeen(r, d.Want)
 	}
 	return d, err
+}
+
+// Unpinned refuses what the snapshots cannot be made for.
+func Unpinned(r Review, why string) Decision {
+	return deny(NotPinned, change{Review: r}.refused("its config cannot be pinned", why))
 }
 
 // keepSeen keeps what the controller has seen of the config, which is nobody else's to write.

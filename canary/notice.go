@@ -10,6 +10,8 @@ import (
 type Known struct {
 	// Digest verifies the content; Means is the template's digest that stands for it.
 	Digest, Means string
+	// SameTemplate: the new template was released with it. Any other was not, and may pin other objects of it, or none.
+	SameTemplate bool
 }
 
 // KnownConfig returns the contents that need no new digest: the old template's, as its own digest or as
@@ -32,17 +34,18 @@ func KnownConfig(r Review) ([]Known, error) {
 	}
 	var known []Known
 	if c.sameTemplate || old != "" { // a baseline is of that very template
-		known = []Known{{c.config(old, hash), old}, {old, old}}
+		known = []Known{{c.config(old, hash), old, c.sameTemplate}, {old, old, c.sameTemplate}}
 	}
 	if c.release != nil {
 		template, err := r.New.templateHash()
 		if err != nil {
 			return nil, err
 		}
-		if template == c.release.Stable.Hash { // it is what was seen of that very template
-			known = append(known, Known{c.release.StableConfig, c.release.Stable.Digest})
+		stable := template == c.release.Stable.Hash
+		if stable { // it is what was seen of that very template
+			known = append(known, Known{c.release.StableConfig, c.release.Stable.Digest, true})
 		}
-		known = append(known, Known{c.release.Stable.Digest, c.release.Stable.Digest})
+		known = append(known, Known{c.release.Stable.Digest, c.release.Stable.Digest, stable})
 	}
 	return known, nil
 }
@@ -51,7 +54,7 @@ func KnownConfig(r Review) ([]Known, error) {
 // no other than the template's own, or unknown.
 func (c change) config(digest, hash string) string {
 	seen := hashing.DecodeSeen(c.Old.Metadata.Annotations)
-	if !seen.StandsFor(digest, hash) || seen.Digest == digest {
+	if !seen.StandsFor(digest, hash) || seen.Digest == hashing.Plain(digest) {
 		return ""
 	}
 	return seen.Digest

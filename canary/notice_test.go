@@ -332,28 +332,36 @@ func TestKnownConfig(t *testing.T) {
 	}
 	tests := map[string]struct {
 		stored, sent object
-		want         []Known
+		want         [][2]string
+		wantSame     string // for each of want: of the same template, or of another
 	}{
-		"a first version":                          {nil, web("v1"), nil},
-		"nobody knows":                             {web("v1"), web("v1"), []Known{{"", ""}, {"", ""}}},
-		"a baseline":                               {baselined(t), baselined(t), []Known{{"A", ""}, {"", ""}}},
-		"a baseline of the version before":         {baselined(t), baselined(t).image("v2"), nil},
-		"a digest":                                 {digested(), digested(), []Known{{"", "A"}, {"A", "A"}}},
-		"a digest of the version before":           {digested(), digested().image("v2"), []Known{{"", "A"}, {"A", "A"}}},
-		"a digest that was seen under another key": {note(hashing.Seen{Digest: "A2", Of: "A"})(digested()), digested().image("v2"), []Known{{"A2", "A"}, {"A", "A"}}},
-		"a release":                                {heldConfig(t, digested()), heldConfig(t, digested()), []Known{{"", "B"}, {"B", "B"}, {"", "A"}, {"A", "A"}}},
+		"a first version":                          {nil, web("v1"), nil, ""},
+		"nobody knows":                             {web("v1"), web("v1"), [][2]string{{"", ""}, {"", ""}}, "ss"},
+		"a baseline":                               {baselined(t), baselined(t), [][2]string{{"A", ""}, {"", ""}}, "ss"},
+		"a baseline of the version before":         {baselined(t), baselined(t).image("v2"), nil, ""},
+		"a digest":                                 {digested(), digested(), [][2]string{{"", "A"}, {"A", "A"}}, "ss"},
+		"a digest of the version before":           {digested(), digested().image("v2"), [][2]string{{"", "A"}, {"A", "A"}}, "oo"},
+		"a digest that was seen under another key": {note(hashing.Seen{Digest: "A2", Of: "A"})(digested()), digested().image("v2"), [][2]string{{"A2", "A"}, {"A", "A"}}, "oo"},
+		"a release":                                {heldConfig(t, digested()), heldConfig(t, digested()), [][2]string{{"", "B"}, {"B", "B"}, {"", "A"}, {"A", "A"}}, "ssss"},
 		"a release from a baseline": {
-			heldConfig(t, baselined(t)), heldConfig(t, baselined(t)), []Known{{"", "B"}, {"B", "B"}, {"A", ""}, {"", ""}},
+			heldConfig(t, baselined(t)), heldConfig(t, baselined(t)), [][2]string{{"", "B"}, {"B", "B"}, {"A", ""}, {"", ""}}, "ssss",
 		},
 		"another image than the baseline's": {
-			heldConfig(t, baselined(t)), heldConfig(t, baselined(t)).image("v2"), []Known{{"", "B"}, {"B", "B"}, {"", ""}},
+			heldConfig(t, baselined(t)), heldConfig(t, baselined(t)).image("v2"), [][2]string{{"", "B"}, {"B", "B"}, {"", ""}}, "ooo",
 		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			known, err := KnownConfig(request{stored: test.stored, sent: test.sent}.review(t))
 			require.NoError(t, err)
-			require.Equal(t, test.want, known)
+			var got [][2]string
+			same := ""
+			for _, k := range known {
+				got = append(got, [2]string{k.Digest, k.Means})
+				same += map[bool]string{true: "s", false: "o"}[k.SameTemplate]
+			}
+			require.Equal(t, test.want, got)
+			require.Equal(t, test.wantSame, same)
 		})
 	}
 	_, err := KnownConfig(Review{Operation: Update, Kind: Deployment, Old: &Workload{Spec: Spec{Template: json.RawMessage(`[`)}}, New: &Workload{Spec: Spec{Template: json.RawMessage(`{`)}}})

@@ -18,8 +18,9 @@ const (
 	disabled    = "disabled"
 	anyone      = "anyone"
 	fourEyes    = "four-eyes"
-	configHash  = "hash"
-	configNo    = "ignore"
+	configHash  = hashing.ConfigHash
+	configPin   = hashing.ConfigPin
+	configNo    = hashing.ConfigIgnore
 	waitApprove = "approve"
 	denied      = "denied"
 	allowed     = "allowed"
@@ -34,6 +35,8 @@ type Policy struct {
 	FourEyes bool     `json:"fourEyes,omitempty"`
 	// IgnoreConfig: no digest is kept in the template.
 	IgnoreConfig bool `json:"ignoreConfig,omitempty"`
+	// PinConfig: pods read snapshots.
+	PinConfig bool `json:"pinConfig,omitempty"`
 	// SettleTime is the value of SettleAnnotation, 0 where there is none.
 	SettleTime Duration `json:"settleTime,omitempty"`
 	// ConfigExtra is the value of ConfigExtraAnnotation, valid.
@@ -100,7 +103,7 @@ func settings(namespace map[string]string, w *Workload) (Settings, error) {
 		return Settings{}, err
 	}
 	s := Settings{
-		Policy:     Policy{Steps: defaultSteps, Deadline: defaultDeadlineOf(w), FourEyes: value(ApprovalAnnotation) == fourEyes, IgnoreConfig: value(ConfigAnnotation) == configNo, ConfigExtra: own[ConfigExtraAnnotation]},
+		Policy:     Policy{Steps: defaultSteps, Deadline: defaultDeadlineOf(w), FourEyes: value(ApprovalAnnotation) == fourEyes, IgnoreConfig: value(ConfigAnnotation) == configNo, PinConfig: value(ConfigAnnotation) == configPin, ConfigExtra: own[ConfigExtraAnnotation]},
 		Disabled:   value(CanaryAnnotation) == disabled,
 		Overridden: overridden,
 	}
@@ -195,7 +198,7 @@ func validateValue(key, value string) error {
 	case ApprovalAnnotation:
 		return oneOf(value, anyone, fourEyes)
 	case ConfigAnnotation:
-		return oneOf(value, configHash, configNo)
+		return oneOf(value, configHash, configPin, configNo)
 	case ConfigExtraAnnotation:
 		_, err := hashing.ParseExtra(value)
 		return err

@@ -25,6 +25,7 @@ const (
 	IsAborted      Reason = "Aborted"
 	FourEyes       Reason = "FourEyes"
 	TooLate        Reason = "TooLate"
+	NotPinned      Reason = "NotPinned"
 	Bug            Reason = "Bug"
 )
 

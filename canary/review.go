@@ -43,6 +43,9 @@ type World struct {
 	// Digest of the new template, empty where it refers to no config. Content that KnownConfig knows has
 	// the digest that stands for it there.
 	Digest string
+	// Unpinnable is why Digest cannot become the template's, although its policy says that it is to be pinned: empty where
+	// it can.
+	Unpinnable string
 	// ConfigMissing: config that pods wait for is missing, and so there is no digest.
 	ConfigMissing bool
 	// Allowed answers Needs.Verbs.
@@ -119,6 +122,11 @@ func (d Decision) Changes(w *Workload) (bool, error) {
 	}
 	digest, err := TemplateDigest(w.Spec.Template)
 	return digest != *d.Want.Digest, err
+}
+
+// Sets tells whether the template is to have that digest of its config afterwards.
+func (d Decision) Sets(digest string) bool {
+	return d.Want != nil && d.Want.Digest != nil && *d.Want.Digest == digest
 }
 
 func differ(want map[string]*string, have map[string]string) bool {

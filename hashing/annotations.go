@@ -1,8 +1,9 @@
 package hashing
 
 const (
-	// AnnotationConfigHash is on the pod template and holds the digest of the config that the template uses.
-	// Written by admission, read by admission and by the config controller. Default: absent.
+	// AnnotationConfigHash is on the pod template and holds the digest of the config that the template uses, and what of
+	// it is pinned. Written by admission, read by admission, by the config controller, by what collects snapshots, and in
+	// pods by the policy that has them read snapshots. Default: absent.
 	AnnotationConfigHash = "sluice.dev/config-hash"
 
 	// AnnotationConfigSeen is on the workload and holds a Seen. Written by the config controller, read by admission and by
@@ -12,6 +13,16 @@ const (
 	// AnnotationConfigAtOnce is written by users on a ConfigMap or Secret: how many of the workloads that use it may be on
 	// the way to its new content at once, a positive number. Default: the flag --config-at-once.
 	AnnotationConfigAtOnce = "sluice.dev/config-at-once"
+
+	// LabelSnapshot is "true" on each snapshot. Written by admission, read by what collects them.
+	LabelSnapshot = "sluice.dev/snapshot"
+
+	// AnnotationSnapshotOf is on a snapshot and names the object that it is one of. Written by admission, for people.
+	AnnotationSnapshotOf = "sluice.dev/snapshot-of"
+
+	// AnnotationSnapshotUsed is on a snapshot and says when a version was admitted that reads it, where that was not the
+	// first. Written by admission, read by what collects snapshots. Default: its creation.
+	AnnotationSnapshotUsed = "sluice.dev/snapshot-used"
 
 	// AnnotationRotate is written by operators on the key Secret: any word that was not there before has the key rotated.
 	// Read by the replica that leads. Default: absent.
@@ -34,7 +45,7 @@ const ConditionConfigPostponed = "ConfigPostponed"
 const (
 	// ConfigHash: a change of used content is a release.
 	ConfigHash = "hash"
-	// ConfigPin: as ConfigHash, and pods read immutable snapshots.
+	// ConfigPin: as ConfigHash, and pods read immutable snapshots, see Pin.
 	ConfigPin = "pin"
 	// ConfigIgnore: a change rolls nothing. On a ConfigMap or Secret, e.g. of a certificate that renews itself, it
 	// holds for every workload.

@@ -2,6 +2,7 @@ package hashing
 
 import (
 	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -20,6 +21,8 @@ const digestVersion = "v1"
 //
 // Ignored objects are left out, but a previous digest that counted them is still good: putting AnnotationConfig on a
 // Secret must not roll what uses it.
+//
+// What previous says is pinned stays as it is with it, and a new digest pins nothing: see Pin.
 //
 // Required objects that are absent are left out like optional ones; Missing names them, and the caller decides.
 func (k Keyring) Digest(previous, namespace string, refs []Reference, objects []Object) (string, error) {
@@ -66,16 +69,17 @@ func formatDigest(keyID string, sum []byte) string {
 	return digestVersion + ":" + keyID + ":" + hex.EncodeToString(sum)
 }
 
-// parseDigest accepts exactly what formatDigest writes: one digest has one spelling.
+// parseDigest accepts exactly what formatDigest and Pin write: one digest has one spelling.
 func parseDigest(digest string) (keyID string, sum []byte, err error) {
-	version, rest, found := strings.Cut(digest, ":")
+	version, _, found := strings.Cut(digest, ":")
 	if found && version != digestVersion && isVersion(version) {
 		return "", nil, &UnverifiableError{reason: fmt.Sprintf("its version %s is not known", version)}
 	}
-	keyID, digits, _ := strings.Cut(rest, ":")
+	plain, list, pins := cutPinned(digest)
+	keyID, digits, _ := strings.Cut(strings.TrimPrefix(plain, digestVersion+":"), ":")
 	sum, err = hex.DecodeString(digits)
-	if err != nil || len(sum) != 32 || !isKeyID(keyID) || formatDigest(keyID, sum) != digest {
-		return "", nil, &UnverifiableError{reason: "it is not of the form v1:KEY-ID:HEX"}
+	if err != nil || len(sum) != sha256.Size || !isKeyID(keyID) || formatDigest(keyID, sum) != plain || (pins && !isPinnedList(list)) {
+		return "", nil, &UnverifiableError{reason: "it is not of the form v1:KEY-ID:HEX, which a list of objects may follow"}
 	}
 	return keyID, sum, nil
 }

@@ -28,6 +28,9 @@
 //	key absent             nothing
 //	key present            data or binaryData, key, value
 //
+// Where pods are to read snapshots, the list of what is pinned follows, as in "v1:<key id>:<hex>:configmap/web,secret/db"
+// (Pin). It says nothing about the content, and two digests that differ in it alone are of the same content.
+//
 // # Keys
 //
 // A digest is verified with the key that it names, so a rotation changes no digest until the content changes. A digest

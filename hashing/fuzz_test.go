@@ -41,6 +41,8 @@ func FuzzReferences(f *testing.F) {
 
 func FuzzParseDigest(f *testing.F) {
 	f.Add("v1:0badc0de:" + strings.Repeat("ab", 32))
+	f.Add("v1:0badc0de:" + strings.Repeat("ab", 32) + ":configmap/web,secret/db")
+	f.Add("v1:0badc0de:" + strings.Repeat("ab", 32) + ":secret/db,configmap/web:")
 	f.Add("v2:x")
 	f.Add(":::")
 	f.Fuzz(func(t *testing.T, digest string) {
@@ -49,6 +51,13 @@ func FuzzParseDigest(f *testing.F) {
 			require.Less(t, len(err.Error()), 200, "a digest is text of anyone's, the error has a bound")
 			return
 		}
-		require.Equal(t, digest, formatDigest(id, sum))
+		spelled := formatDigest(id, sum)
+		require.Equal(t, spelled, Plain(digest))
+		if names := Pinned(digest); len(names) > 0 {
+			spelled += ":" + strings.Join(names, ",")
+			require.True(t, slices.IsSorted(names))
+			require.Len(t, SnapshotsOf(digest), len(names))
+		}
+		require.Equal(t, digest, spelled)
 	})
 }

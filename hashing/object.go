@@ -14,6 +14,8 @@ type Object struct {
 	Name string
 	// Data is a ConfigMap's data or a Secret's data. BinaryData is a ConfigMap's binaryData.
 	Data, BinaryData map[string][]byte
+	// Type is a Secret's type.
+	Type string
 	// Ignored objects carry AnnotationConfig: ConfigIgnore; a digest leaves them out.
 	Ignored bool
 	// AtOnce is the value of AnnotationConfigAtOnce, 0 where there is none that is valid.

@@ -14,7 +14,7 @@ import (
 // the baseline of a template that has no digest yet, it tells which keys a change is about, and writing it is how the
 // controller tells admission that the config changed.
 type Seen struct {
-	// Digest of the content, as Keyring.Digest made it.
+	// Digest of the content, as Keyring.Digest made it. It never says what is pinned.
 	Digest string `json:"digest"`
 	// Of is the template's digest that stands for this very content where that is another one: its key is not known any
 	// more, or not the current one.
@@ -58,7 +58,7 @@ func (s Seen) StandsFor(digest, template string) bool {
 	case digest == "":
 		return s.Template == template
 	}
-	return s.Digest == digest || s.Of == digest
+	return s.Digest == Plain(digest) || s.Of == digest
 }
 
 // keyID is the id of the key of the sums.

@@ -91,7 +91,7 @@ func compiler(t *testing.T, variables []admissionregistrationv1.Variable) *cel.C
 }
 
 // compilerOf is the compiler as it was in a version of Kubernetes.
-func compilerOf(t *testing.T, kubernetes *version.Version, variables []admissionregistrationv1.Variable) *cel.CompositedCompiler {
+func compilerOf(t testing.TB, kubernetes *version.Version, variables []admissionregistrationv1.Variable) *cel.CompositedCompiler {
 	t.Helper()
 	composited, err := cel.NewCompositedCompiler(environment.MustBaseEnvSet(kubernetes))
 	require.NoError(t, err)

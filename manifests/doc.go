@@ -9,6 +9,10 @@
 // refers to it, and the webhooks come last, so that the API server asks sluice
 // only once there is a sluice to ask.
 //
+// pin.yaml is not among them: it is for those who pin config. Its policy needs
+// Kubernetes 1.36, and its ClusterRole is the only one that lets sluice write
+// ConfigMaps and Secrets outside of its own namespace.
+//
 // # Which write reaches which webhook
 //
 // For Deployments, StatefulSets and DaemonSets, never for their status, and for what holds their config:

@@ -28,6 +28,9 @@ const Version = "v0.1.0"
 //go:embed policy.yaml webhooks.yaml
 var files embed.FS
 
+//go:embed pin.yaml
+var pin []byte
+
 // order is the order of applying.
 var order = []string{
 	"namespace.yaml",
@@ -74,6 +77,17 @@ func decode(content []byte) ([]*unstructured.Unstructured, error) {
 		}
 		objs = append(objs, obj)
 	}
+}
+
+// Pin returns the objects that sluice.dev/config: pin needs beside those, in the
+// order of applying. They are in no install.yaml: who does not pin gives sluice
+// no right to write ConfigMaps and Secrets. The caller owns them.
+func Pin() ([]*unstructured.Unstructured, error) {
+	objs, err := decode(pin)
+	if err != nil {
+		return nil, fmt.Errorf("decoding manifest pin.yaml: %w", err)
+	}
+	return objs, nil
 }
 
 // Install returns the content of install.yaml.

@@ -15,9 +15,22 @@ import (
 // with strict field validation would: a field that T does not have is a fault.
 func typed[T runtime.Object](t *testing.T, into T, name string) T {
 	t.Helper()
+	return typedOf(t, objects(t), into, name)
+}
+
+// pinTyped is typed of what pin.yaml holds.
+func pinTyped[T runtime.Object](t testing.TB, into T, name string) T {
+	t.Helper()
+	objs, err := manifests.Pin()
+	require.NoError(t, err)
+	return typedOf(t, objs, into, name)
+}
+
+func typedOf[T runtime.Object](t testing.TB, objs []*unstructured.Unstructured, into T, name string) T {
+	t.Helper()
 	gvks, _, err := scheme.Scheme.ObjectKinds(into)
 	require.NoError(t, err)
-	for _, obj := range objects(t) {
+	for _, obj := range objs {
 		if obj.GetKind() == gvks[0].Kind && obj.GetName() == name {
 			require.NoError(t, strictly(obj, into))
 			return into

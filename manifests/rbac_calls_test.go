@@ -77,6 +77,16 @@ var calls = map[string]call{
 	"cluster admissionregistration.k8s.io/validatingwebhookconfigurations sluice get":   {"certs/configurations.go", "a.client.Get(ctx, client.ObjectKey{Name: name}, object)"},
 	"cluster admissionregistration.k8s.io/validatingwebhookconfigurations sluice patch": {"certs/patch.go", "a.client.Patch(ctx, target"},
 
+	"pin configmaps create": {"hashing/live/pin.go", "c.Create(ctx, want."},
+	"pin configmaps patch":  {"hashing/live/pin.go", "c.Patch(ctx, found"},
+	"pin configmaps delete": {"hashing/collector/collector.go", "c.client.Delete(ctx, object"},
+	"pin secrets create":    {"hashing/live/pin.go", "c.Create(ctx, want."},
+	"pin secrets patch":     {"hashing/live/pin.go", "c.Patch(ctx, found"},
+	"pin secrets delete":    {"hashing/collector/collector.go", "c.client.Delete(ctx, object"},
+
+	"pin admissionregistration.k8s.io/mutatingadmissionpolicies pin.sluice.dev get":       {"hashing/live/pin.go", "reader.Get(ctx, types.NamespacedName{Name: PinPolicy}, object)"},
+	"pin admissionregistration.k8s.io/mutatingadmissionpolicybindings pin.sluice.dev get": {"hashing/live/pin.go", "reader.Get(ctx, types.NamespacedName{Name: PinPolicy}, object)"},
+
 	"own secrets create":                  {"certs/own.go", "a.client.Create(ctx, secret"},
 	"own secrets sluice-ca get":           {"certs/own.go", "a.client.Get(ctx, key, secret)"},
 	"own secrets sluice-ca update":        {"certs/own.go", "a.client.Update(ctx, secret"},
@@ -92,6 +102,7 @@ var calls = map[string]call{
 
 func TestEveryPermissionOfSluiceIsUsedByACall(t *testing.T) {
 	granted := permissions("cluster", typed(t, &rbacv1.ClusterRole{}, "sluice").Rules)
+	granted = append(granted, permissions("pin", pinTyped(t, &rbacv1.ClusterRole{}, "sluice-pin").Rules)...)
 	granted = append(granted, permissions("own", typed(t, &rbacv1.Role{}, "sluice").Rules)...)
 	named := make([]string, 0, len(calls))
 	for permission := range calls {

@@ -72,6 +72,14 @@ func key(name, key string) corev1.PodTemplateSpec {
 		Name: "app", Env: []corev1.EnvVar{{Name: "X", ValueFrom: from}}}}}}
 }
 
+// pinningAll is all, released with the config pinned, or with another object pinned.
+func pinningAll(name string, other ...string) corev1.PodTemplateSpec {
+	template := all(name)
+	pinned := append(other, name)[0]
+	template.Annotations = map[string]string{hashing.AnnotationConfigHash: infoDigest + ":configmap/" + pinned}
+	return template
+}
+
 // user is a Deployment whose pods are available.
 func user(name string, template corev1.PodTemplateSpec, annotations ...string) *appsv1.Deployment {
 	d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name}}
@@ -163,6 +171,15 @@ func TestAnEditOfConfigWarnsWhatItRolls(t *testing.T) {
 			cluster: users(user("web", corev1.PodTemplateSpec{}, canary.ConfigExtraAnnotation, "secret/app"), user("api", all("app"))),
 			before:  password("1"), after: password("2"),
 			want: []string{"sluice: this change of secret/app (key password) starts a release of deployment/web", readEarly}},
+		"its pods read a snapshot": {
+			cluster: users(user("web", pinningAll("app"))), want: []string{level + "starts a release of deployment/web", "sluice: pods that run already keep what they were released with: it is pinned"}},
+		"pods of one read a snapshot, those of another do not": {
+			cluster: users(user("web", pinningAll("app")), user("api", all("app"))), want: []string{level + "starts a release of deployment/api, deployment/web", readEarly}},
+		"another object is pinned": {
+			cluster: users(user("web", pinningAll("app", "other"))), want: []string{level + "starts a release of deployment/web", readEarly}},
+		"the stable version reads the object itself": {
+			cluster: users(labelled(user("web", pinningAll("app"), canary.ReleaseAnnotation, (&canary.Release{ID: 2, Phase: canary.Waiting, Step: 1}).Encode()), canary.ActiveLabel, "true")),
+			want:    []string{level + "starts a release of deployment/web", readEarly}},
 
 		"nobody uses it":                           {cluster: users(user("web", all("other")))},
 		"nobody uses the key":                      {cluster: users(user("web", key("app", "url")))},

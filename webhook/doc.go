@@ -10,6 +10,14 @@
 //	/warn-config     UPDATE of a ConfigMap or Secret    a warning which workloads it rolls, never a refusal
 //	                 anything else                      allowed, no patch
 //
+// # Snapshots
+//
+// Where the config of a new version is pinned (hashing.Pin), /mutate makes the snapshots that its pods are
+// going to read before it answers, of the very bytes that the digest is of: no version is stored without
+// them, and content and name cannot disagree. A dry run makes none, and neither does a write that keeps its
+// digest. What cannot be made is refused, as is pinning where the policy is missing that puts the snapshots
+// into pods.
+//
 // # Who is at fault
 //
 //	the object may not be so      403 in the AdmissionReview       the user reads why and what to do next
@@ -34,8 +42,10 @@
 //
 // # Forged reviews
 //
-// Whoever reaches the port can post an AdmissionReview. It changes nothing: admission writes nothing,
-// and a SubjectAccessReview is not stored. What it can learn:
+// Whoever reaches the port can post an AdmissionReview. It changes nothing that anybody has: admission
+// writes nothing but snapshots of pinned config, and a SubjectAccessReview is not stored. Where config is
+// pinned, a forged review has snapshots made of what it names in an opted-in namespace: copies beside the
+// objects, which nobody uses, and which are collected. What it can learn:
 //
 //   - With Options.ClientCA: nothing, it is refused without a certificate of that CA. The API server
 //     presents one when its --admission-control-config-file says so, which managed clusters rarely offer.

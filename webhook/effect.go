@@ -43,6 +43,7 @@ type effect struct {
 	held      []string // get a release
 	native    []string // roll out without a canary
 	unchanged int      // use the object, but none of the keys that change
+	live      int      // of those that are held or native: their pods read the object itself
 }
 
 // effect finds the workloads that use the object; none in a namespace that has not opted in. They are
@@ -69,6 +70,7 @@ func (h *configs) effect(ctx context.Context, e edit) (effect, error) {
 		all.held = append(all.held, of.held...)
 		all.native = append(all.native, of.native...)
 		all.unchanged += of.unchanged
+		all.live += of.live
 	}
 	slices.Sort(all.held)
 	slices.Sort(all.native)
@@ -149,9 +151,15 @@ func (f *effect) add(ctx context.Context, e edit, kind string, w *canary.Workloa
 		return nil
 	}
 	held, err := canary.Holds(kind, w, namespace)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
+	}
+	if pinned, err := canary.RunsPinned(w, e.kind, e.name); err != nil {
+		return err
+	} else if !pinned {
+		f.live++
+	}
+	switch {
 	case held:
 		f.held = append(f.held, name)
 	default:
@@ -185,6 +193,9 @@ func (f effect) warnings(e edit) []string {
 	warnings := []string{warning(change+"starts a release of ", f.held, rest)}
 	if len(f.native) > 0 {
 		warnings = append(warnings, warning("sluice: it "+natively, f.native, ""))
+	}
+	if f.live == 0 {
+		return append(warnings, "sluice: pods that run already keep what they were released with: it is pinned")
 	}
 	return append(warnings, "sluice: pods that run already may read it before it is approved")
 }

@@ -86,7 +86,7 @@ func (c cluster) server(t testing.TB) *Server {
 		c.opts(&opts)
 	}
 	deps := Deps{
-		Reader: reads, Creator: reads, Keyring: keyring, Certificates: testCertificates(t),
+		Reader: reads, Creator: reads, Pinning: reads, Keyring: keyring, Certificates: testCertificates(t),
 		Metrics: prometheus.NewRegistry(), Now: time.Now,
 	}
 	if c.deps != nil {

@@ -113,10 +113,12 @@ func TestTheDigestThatStandsForTheContent(t *testing.T) {
 					after = &changed
 				}
 				review := canary.Review{Operation: canary.Update, Kind: canary.Deployment, Old: before, New: after}
-				got, err := o.knownDigest(t.Context(), "shop", refs, objects, review)
+				contents, err := canary.KnownConfig(review)
+				require.NoError(t, err)
+				got, _, err := o.knownDigest(t.Context(), "shop", refs, objects, review, contents)
 				require.NoError(t, err)
 				require.Equal(t, mean(test.want), got)
-				again, err := o.knownDigest(t.Context(), "shop", refs, objects, review)
+				again, _, err := o.knownDigest(t.Context(), "shop", refs, objects, review, contents)
 				require.NoError(t, err)
 				require.Equal(t, got, again)
 			})

@@ -41,6 +41,15 @@ func (h *workloads) mutate(ctx context.Context, req *request) (answer, error) {
 		return denied(review.Kind, decision), nil
 	}
 	decision.Warnings = append(decision.Warnings, seen.warnings...)
+	if len(seen.snapshots) > 0 && !req.DryRun && decision.Sets(seen.world.Digest) {
+		refusal, err := h.observer.pinning.make(ctx, req.Namespace, seen.snapshots)
+		if err != nil {
+			return answer{}, err
+		}
+		if refusal != "" {
+			return denied(review.Kind, canary.Unpinned(review, refusal)), nil
+		}
+	}
 	return patched(req, review, decision)
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -30,12 +31,14 @@ type observer struct {
 	reader      client.Reader
 	permissions permissions
 	keyring     Keyring
+	pinning     *pinning
 }
 
-// observation is the answer to canary.Needs, and what to warn about.
+// observation is the answer to canary.Needs, what to warn about, and what the pods of the new template read.
 type observation struct {
-	world    canary.World
-	warnings []string
+	world     canary.World
+	warnings  []string
+	snapshots []hashing.Snapshot // to be made where the template gets the digest
 }
 
 // observe reads what is needed. An error names the object that could not be read; then nothing that
@@ -80,8 +83,7 @@ func (o observer) config(ctx context.Context, req *request, review canary.Review
 	case seen.world.OptedOut:
 		seen.world.Digest, err = canary.TemplateDigest(review.New.Spec.Template)
 	default:
-		seen.world.Digest, seen.warnings, err = o.digest(ctx, req.Namespace, namespace.Annotations, review)
-		seen.world.ConfigMissing = len(seen.warnings) > 0
+		err = o.digest(ctx, req.Namespace, namespace.Annotations, review, seen)
 	}
 	return err
 }
@@ -94,38 +96,51 @@ func (o observer) namespace(ctx context.Context, name string) (*metav1.PartialOb
 	return namespace, nil
 }
 
-// digest returns the digest of the config of the new template. Where something is missing that pods
+// digest sees to the digest of the config of the new template. Where something is missing that pods
 // wait for there is none, and a warning for each. Defaults are the Namespace's annotations.
-func (o observer) digest(ctx context.Context, namespace string, defaults map[string]string, review canary.Review) (string, []string, error) {
-	refs, err := canary.Config(review, defaults)
-	if err != nil || len(refs) == 0 {
-		return "", nil, err
+func (o observer) digest(ctx context.Context, namespace string, defaults map[string]string, review canary.Review, seen *observation) error {
+	used, err := canary.Config(review, defaults)
+	if err != nil || len(used.References) == 0 {
+		return err
 	}
-	objects, err := live.Read(ctx, o.reader, namespace, refs)
+	objects, err := live.Read(ctx, o.reader, namespace, used.References)
 	if err != nil {
-		return "", nil, err
+		return err
 	}
-	var warnings []string
-	for _, absence := range hashing.Missing(refs, objects) {
-		warnings = append(warnings, "sluice: "+absence.String())
+	for _, absence := range hashing.Missing(used.References, objects) {
+		seen.warnings = append(seen.warnings, "sluice: "+absence.String())
 	}
-	if len(warnings) > 0 {
-		return "", warnings, nil
+	if len(seen.warnings) > 0 {
+		seen.world.ConfigMissing = true
+		return nil
 	}
-	digest, err := o.knownDigest(ctx, namespace, refs, objects, review)
-	return digest, nil, err
+	known, err := canary.KnownConfig(review)
+	if err != nil {
+		return err
+	}
+	digest, stands, err := o.knownDigest(ctx, namespace, used.References, objects, review, known)
+	if err != nil || stands {
+		seen.world.Digest = digest
+		return err
+	}
+	digest = hashing.Pin(digest, used.Pinned, objects)
+	seen.world.Digest = digest
+	if len(used.Pinned) == 0 || slices.ContainsFunc(known, func(k canary.Known) bool { return k.Means == digest }) {
+		return nil
+	}
+	seen.snapshots = hashing.Snapshots(digest, used.Pinned, objects)
+	seen.world.Unpinnable, err = o.pinning.refusal(ctx, review, digest)
+	return err
 }
 
 // knownDigest returns the digest that stands for the content where it is known, and else a new one. Where
 // only a lost key or a later version could tell, a template that is the same keeps its digest: nothing
 // tells that the content changed, and a lost key must roll nothing. A new template is a release anyway.
+// The answer stands as it is for a template that has been released with it; for any other, the policy says
+// what of it is pinned.
 func (o observer) knownDigest(
-	ctx context.Context, namespace string, refs []hashing.Reference, objects []hashing.Object, review canary.Review,
-) (string, error) {
-	known, err := canary.KnownConfig(review)
-	if err != nil {
-		return "", err
-	}
+	ctx context.Context, namespace string, refs []hashing.Reference, objects []hashing.Object, review canary.Review, known []canary.Known,
+) (found string, stands bool, err error) {
 	fresh, lost := "", (*canary.Known)(nil)
 	for _, k := range known {
 		if k.Digest == "" {
@@ -136,22 +151,23 @@ func (o observer) knownDigest(
 		case hashing.IsUnverifiable(err):
 			lost = cmp.Or(lost, &k)
 		case err != nil:
-			return "", err
+			return "", false, err
 		case digest == k.Digest:
-			return k.Means, nil
+			return k.Means, k.SameTemplate, nil
 		default:
 			fresh = digest
 		}
 	}
 	if fresh != "" {
-		return fresh, nil
+		return fresh, false, nil
 	}
 	if lost != nil {
 		if same, err := sameButDigest(review); err != nil || same {
-			return lost.Means, err
+			return lost.Means, true, err
 		}
 	}
-	return o.keyring.Digest(ctx, "", namespace, refs, objects)
+	found, err = o.keyring.Digest(ctx, "", namespace, refs, objects)
+	return found, false, err
 }
 
 func sameButDigest(review canary.Review) (bool, error) {

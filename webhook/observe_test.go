@@ -230,9 +230,9 @@ func TestADigestOfAnUnknownKeyStaysUntilTheTemplateChanges(t *testing.T) {
 	o := observer{reader: s.deps.Reader, keyring: s.deps.Keyring}
 	before, err := canary.DecodeWorkload(old)
 	require.NoError(t, err)
-	same, _, err := o.digest(t.Context(), "shop", nil, canary.Review{Old: before, New: before})
-	require.NoError(t, err)
-	require.Equal(t, lost, same)
+	var seen observation
+	require.NoError(t, o.digest(t.Context(), "shop", nil, canary.Review{Old: before, New: before}, &seen))
+	require.Equal(t, lost, seen.world.Digest)
 
 	update.Request.OldObject.Raw = old
 	update.Request.Object.Raw = withDigest(t, update.Request.Object.Raw, lost)

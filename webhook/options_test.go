@@ -18,6 +18,7 @@ webhook: 0 requests at once are not positive
 webhook: 0 bytes at once are less than one review may have (7340032)
 webhook: Reader is not set
 webhook: Creator is not set
+webhook: Pinning is not set
 webhook: Keyring is not set
 webhook: Certificates is not set
 webhook: Metrics is not set

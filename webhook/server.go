@@ -17,6 +17,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/webhook"
+
+	"sluice.dev/sluice/hashing/live"
 )
 
 // Paths of the webhooks, as the shipped webhook configurations have them.
@@ -45,7 +47,9 @@ type Deps struct {
 	// Reader reads live: a cache would give old content, and every Secret of the cluster would be in it.
 	Reader client.Reader
 	// Creator creates SubjectAccessReviews.
-	Creator      Creator
+	Creator Creator
+	// Pinning makes snapshots of config, uncached.
+	Pinning      live.PinClient
 	Keyring      Keyring
 	Certificates Certificates
 	Metrics      prometheus.Registerer
@@ -60,7 +64,7 @@ func (d Deps) validate() error {
 		name    string
 		missing bool
 	}{
-		{"Reader", d.Reader == nil}, {"Creator", d.Creator == nil}, {"Keyring", d.Keyring == nil},
+		{"Reader", d.Reader == nil}, {"Creator", d.Creator == nil}, {"Pinning", d.Pinning == nil}, {"Keyring", d.Keyring == nil},
 		{"Certificates", d.Certificates == nil}, {"Metrics", d.Metrics == nil}, {"Now", d.Now == nil},
 	} {
 		if dep.missing {
@@ -119,7 +123,7 @@ func New(opts Options, deps Deps) (*Server, error) {
 }
 
 func (s *Server) register() {
-	observer := observer{reader: s.deps.Reader, permissions: newPermissions(s.deps.Creator), keyring: s.deps.Keyring}
+	observer := observer{reader: s.deps.Reader, permissions: newPermissions(s.deps.Creator), keyring: s.deps.Keyring, pinning: newPinning(s.deps.Pinning, s.deps.Now)}
 	workloads := &workloads{observer: observer, sluice: s.opts.User}
 	scales := &scales{reader: s.deps.Reader}
 	configs := newConfigs(observer)

@@ -192,8 +192,9 @@ func (c *shopCluster) admit(ctx context.Context, stored, changed *unstructured.U
 }
 
 func (c *shopCluster) digest(ctx context.Context, review canary.Review, namespace map[string]string) string {
-	refs, err := canary.Config(review, namespace)
+	used, err := canary.Config(review, namespace)
 	require.NoError(c.t, err)
+	refs := used.References
 	objects, err := live.Read(ctx, c.store, review.New.Metadata.Namespace, refs)
 	require.NoError(c.t, err)
 	known, err := canary.KnownConfig(review)

@@ -122,7 +122,7 @@ func (r *reconciler) compare(ctx context.Context, s *snapshot) (now hashing.Seen
 	switch {
 	case s.digest == "":
 		now.Template = s.hash
-	case s.digest != now.Digest:
+	case hashing.Plain(s.digest) != now.Digest:
 		now.Of = s.digest
 	}
 	return now, false, nil

@@ -108,6 +108,7 @@ func fromSecret(secret *corev1.Secret) *hashing.Object {
 	return &hashing.Object{
 		Kind:    hashing.Secret,
 		Name:    secret.Name,
+		Type:    string(secret.Type),
 		Data:    secret.Data,
 		Ignored: isIgnored(secret),
 		AtOnce:  atOnce(secret),

@@ -49,8 +49,15 @@ func Templates(before, after json.RawMessage) ([]Change, error) {
 	return compare(changes, "", a, b), nil
 }
 
-// ShortDigest returns the end of a config digest, which is enough to tell two apart.
-func ShortDigest(digest string) string { return digest[max(0, len(digest)-8):] }
+// ShortDigest returns the end of a config digest, which is enough to tell two apart, and whether config is pinned.
+func ShortDigest(digest string) string {
+	plain := hashing.Plain(digest)
+	short := plain[max(0, len(plain)-8):]
+	if len(hashing.Pinned(digest)) > 0 {
+		short += " (pinned)"
+	}
+	return short
+}
 
 func shortDigest(digest string) *string {
 	if digest == "" {

@@ -17,6 +17,7 @@ import (
 // registrations are the kinds by which sluice stands in the API server's way, webhooks first.
 var registrations = []string{
 	"MutatingWebhookConfiguration", "ValidatingWebhookConfiguration",
+	"MutatingAdmissionPolicyBinding", "MutatingAdmissionPolicy",
 	"ValidatingAdmissionPolicyBinding", "ValidatingAdmissionPolicy",
 }
 
@@ -33,12 +34,18 @@ func (i Installed) String() string {
 	return strings.ToLower(i.kind) + "." + i.resource.Group + "/" + i.name
 }
 
-// registered returns what the manifests register, in the order of registrations.
+// registered returns what the manifests register, in the order of registrations. Pods read the objects themselves
+// without the policy of pinned config; its snapshots stay, since running pods use them.
 func registered() ([]Installed, error) {
 	objects, err := manifests.Objects()
 	if err != nil {
 		return nil, err
 	}
+	pin, err := manifests.Pin()
+	if err != nil {
+		return nil, err
+	}
+	objects = append(objects, pin...)
 	var found []Installed
 	for _, kind := range registrations {
 		for _, object := range objects {

@@ -17,6 +17,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"sluice.dev/sluice/canary/controller"
+	"sluice.dev/sluice/hashing/collector"
 	config "sluice.dev/sluice/hashing/controller"
 )
 
@@ -73,6 +74,9 @@ func (s *Server) runControllers(ctx context.Context) error {
 	configs := opts.config()
 	configs.WatchFailed = seen.failed
 	if err := config.Setup(ctx, mgr, s.keyring, []string{metav1.NamespaceSystem, s.opts.Namespace}, configs); err != nil {
+		return err
+	}
+	if err := collector.Setup(mgr, s.keyring, collector.Options{}); err != nil {
 		return err
 	}
 	err = mgr.Add(manager.RunnableFunc(func(ctx context.Context) error { return seen.follow(ctx, mgr.GetCache()) }))

@@ -74,7 +74,7 @@ func New(cluster Cluster, opts Options, hooks Hooks) (*Server, error) {
 	}
 	registry := prometheus.NewRegistry()
 	s.webhook, err = webhook.New(opts.webhook(), webhook.Deps{
-		Reader: c, Creator: c, Keyring: s.keyring, Certificates: s.authority, Metrics: registry, Now: time.Now,
+		Reader: c, Creator: c, Pinning: c, Keyring: s.keyring, Certificates: s.authority, Metrics: registry, Now: time.Now,
 		Checks: []webhook.Check{{Name: "controllers", Check: s.caches.synced}},
 	})
 	if err != nil {
