@@ -91,14 +91,11 @@ func TestAListOfExtraConfigIsChecked(t *testing.T) {
 }
 
 func TestWhatOfATemplateIsPinned(t *testing.T) {
-	app := web("v1")
-	template := app.workload(t).Spec.Template
 	const referring = `{"spec":{"containers":[{"name":"app","envFrom":[{"configMapRef":{"name":"app"}}]}]}}`
-	require.NotEmpty(t, template)
 	refs := []hashing.Reference{{Kind: hashing.ConfigMap, Name: "app"}}
 	extra := hashing.Reference{Kind: hashing.Secret, Name: "license", Optional: true}
 	for mode, want := range map[string][]hashing.Reference{"pin": refs, "hash": nil, "ignore": nil} {
-		w := app.annotated(ConfigAnnotation, mode).annotated(ConfigExtraAnnotation, "secret/license").workload(t)
+		w := web("v1").annotated(ConfigAnnotation, mode).annotated(ConfigExtraAnnotation, "secret/license").workload(t)
 		w.Spec.Template = []byte(referring)
 		used, err := Config(Review{Operation: Create, Kind: Deployment, New: w}, nil)
 		require.NoError(t, err)

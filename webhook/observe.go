@@ -125,7 +125,7 @@ func (o observer) digest(ctx context.Context, namespace string, defaults map[str
 	}
 	digest = hashing.Pin(digest, used.Pinned, objects)
 	seen.world.Digest = digest
-	if len(used.Pinned) == 0 || slices.ContainsFunc(known, func(k canary.Known) bool { return k.Means == digest }) {
+	if len(used.Pinned) == 0 || len(hashing.Pinned(digest)) == 0 || slices.ContainsFunc(known, func(k canary.Known) bool { return k.Means == digest }) {
 		return nil
 	}
 	seen.snapshots = hashing.Snapshots(digest, used.Pinned, objects)

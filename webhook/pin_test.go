@@ -119,6 +119,21 @@ func TestADigestThatIsThereMakesNoSnapshot(t *testing.T) {
 	}
 }
 
+// What is ignored stays live: where nothing else is referred to, nothing is pinned, and no policy is needed.
+func TestIgnoredObjectsAreNotPinned(t *testing.T) {
+	objects := shopWithConfig("info")
+	for _, object := range objects {
+		object.SetAnnotations(map[string]string{hashing.AnnotationConfig: hashing.ConfigIgnore})
+	}
+	objects[0].SetAnnotations(map[string]string{canary.ConfigAnnotation: hashing.ConfigPin})
+	review := contractReview(t, "create-with-config")
+	response := admit(t, cluster{objects: objects}.server(t), MutatePath, review)
+	require.True(t, response.Allowed)
+	digest := digestOf(t, applyPatch(t, review.Request.Object.Raw, response.Patch))
+	require.NotEmpty(t, digest)
+	require.Equal(t, hashing.Plain(digest), digest)
+}
+
 // Opting in to pin rolls nothing: it applies from the next version.
 func TestPinAppliesFromTheNextVersion(t *testing.T) {
 	s := cluster{objects: pinnedShop("info")}.server(t)

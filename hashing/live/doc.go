@@ -6,6 +6,11 @@
 //
 // Give it uncached readers. A cached one would list and watch every Secret of the cluster and answer with old content.
 //
+// # Snapshots
+//
+// Pin stores what hashing.Snapshots returns. A snapshot that exists is as good as one that was made, where it is the same
+// in every bit, cannot change, and is noted as used; whatever else has its name is a refusal.
+//
 // # The hash key
 //
 // It is made at the first start (Ensure) and rotated by whoever annotates the Secret with hashing.AnnotationRotate. A

@@ -113,10 +113,9 @@ func TestEveryPlaceOfAPodReadsItsSnapshot(t *testing.T) {
 		}}}},
 	}
 	spec.Containers[0].VolumeMounts = []corev1.VolumeMount{{Name: "flags", MountPath: "/etc/debug", SubPath: "debug"}}
-	init := corev1.Container{Name: "init", Image: v1}
-	reads(&corev1.PodSpec{Containers: []corev1.Container{init}})
-	init.EnvFrom = []corev1.EnvFromSource{{ConfigMapRef: &corev1.ConfigMapEnvSource{LocalObjectReference: local("flags")}}}
-	spec.InitContainers = []corev1.Container{init}
+	spec.InitContainers = []corev1.Container{{Name: "init", Image: v1, EnvFrom: []corev1.EnvFromSource{
+		{ConfigMapRef: &corev1.ConfigMapEnvSource{LocalObjectReference: local("flags")}},
+	}}}
 	digest := digestOf(s.Create(d).Spec.Template)
 	require.Equal(t, []string{"configmap/app", "configmap/flags", "secret/db", "secret/none", "secret/tls"}, hashing.Pinned(digest))
 
