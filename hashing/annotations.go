@@ -38,7 +38,8 @@ const (
 )
 
 // ConditionConfigPostponed is the type of a condition in a workload's status. It is there, True, while a change of its
-// config is kept from it, with why as the reason. Written by the config controller.
+// config is kept from it because it changes too often or failed elsewhere; the reason says which. A change that waits
+// for its turn has none. Written by the config controller.
 const ConditionConfigPostponed = "ConfigPostponed"
 
 // Values of AnnotationConfig.

@@ -30,6 +30,8 @@ const (
 	// maxList bounds the list of what is pinned. The digests of up to three versions are in annotations of the workload,
 	// whose annotations may have 256 KiB together.
 	maxList = 32 << 10
+	// maxPinned bounds the snapshots that admission looks after before it answers.
+	maxPinned = 400
 )
 
 // rootCertificate is in every namespace and in every pod, and the cluster replaces it.
@@ -79,7 +81,7 @@ type Snapshot struct {
 }
 
 // Snapshots returns a snapshot of each object that the digest pins and that exists, with what the references use of it.
-// The digest has to be that of these very objects.
+// The digest has to be that of these very references and objects: what it is of is what a snapshot holds.
 func Snapshots(digest string, refs []Reference, objects []Object) []Snapshot {
 	existing := index(objects)
 	pinned := Pinned(digest)
@@ -91,7 +93,7 @@ func Snapshots(digest string, refs []Reference, objects []Object) []Snapshot {
 		}
 		snapshots = append(snapshots, Snapshot{Of: ref.Name, Object: Object{
 			Kind: ref.Kind, Name: SnapshotName(ref.Name, digest), Type: object.Type,
-			Data: used(ref, object.Data, fillers[object.Type]), BinaryData: used(ref, object.BinaryData, nil),
+			Data: used(ref, object.Data, object.Type), BinaryData: used(ref, object.BinaryData, ""),
 		}})
 	}
 	return snapshots
@@ -116,6 +118,9 @@ func Unpinnable(digest string) string {
 		if length := len(SnapshotName(name, digest)); length > maxName {
 			return fmt.Sprintf("the name of %s is too long: its snapshot's would have %d characters, and a name may have %d: rename it", object, length, maxName)
 		}
+	}
+	if count := len(Pinned(digest)); count > maxPinned {
+		return fmt.Sprintf("it refers to %d ConfigMaps and Secrets, and %d can be pinned: refer to fewer", count, maxPinned)
 	}
 	if _, list, _ := cutPinned(digest); len(list) > maxList {
 		return fmt.Sprintf("the names of what it refers to have %d bytes together, and %d can be pinned: refer to fewer", len(list), maxList)
@@ -149,20 +154,31 @@ func isPinnable(name string) bool {
 // snapshot has them without their content.
 var fillers = map[string]map[string]string{
 	"kubernetes.io/tls":              {"tls.crt": "", "tls.key": ""},
-	"kubernetes.io/basic-auth":       {"username": ""},
-	"kubernetes.io/ssh-auth":         {"ssh-privatekey": ""},
+	"kubernetes.io/basic-auth":       {"username": ""},        // or a password
+	"kubernetes.io/ssh-auth":         {"ssh-privatekey": "-"}, // not empty
 	"kubernetes.io/dockercfg":        {".dockercfg": "{}"},
 	"kubernetes.io/dockerconfigjson": {".dockerconfigjson": "{}"},
 }
 
+// IsFiller tells whether a value may stand in a snapshot for its Secret's type alone.
+func IsFiller(key string, value []byte) bool {
+	for _, filler := range fillers {
+		if wanted, ok := filler[key]; ok && wanted == string(value) {
+			return true
+		}
+	}
+	return false
+}
+
 // used returns what a reference uses of the values, and what the type asks for.
-func used(ref Reference, values map[string][]byte, filler map[string]string) map[string][]byte {
+func used(ref Reference, values map[string][]byte, kind string) map[string][]byte {
 	picked := map[string][]byte{}
 	for _, entry := range entriesOf(ref, inData, values) {
 		picked[entry.key] = entry.value
 	}
-	for key, value := range filler {
-		if _, exists := picked[key]; !exists {
+	for key, value := range fillers[kind] {
+		_, instead := picked["password"]
+		if _, exists := picked[key]; !exists && !(instead && key == "username") {
 			picked[key] = []byte(value)
 		}
 	}

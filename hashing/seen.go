@@ -58,7 +58,7 @@ func (s Seen) StandsFor(digest, template string) bool {
 	case digest == "":
 		return s.Template == template
 	}
-	return s.Digest == Plain(digest) || s.Of == digest
+	return s.Digest == Plain(digest) || Plain(s.Of) == Plain(digest)
 }
 
 // keyID is the id of the key of the sums.

@@ -235,7 +235,7 @@ func TestThePolicyAdmitsPodsWithThousandsOfReferences(t *testing.T) {
 // What RBAC cannot say: of ConfigMaps and Secrets, sluice writes snapshots alone.
 func TestSluiceWritesSnapshotsOnly(t *testing.T) {
 	policy := pinTyped(t, &admissionregistrationv1.ValidatingAdmissionPolicy{}, "sluice-snapshots").Spec
-	require.Len(t, policy.Validations, 2)
+	require.Len(t, policy.Validations, 3)
 	var expressions []cel.ExpressionAccessor
 	for _, v := range policy.Validations {
 		expressions = append(expressions, expression{text: v.Expression, types: []*celgo.Type{celgo.BoolType}})
@@ -244,9 +244,15 @@ func TestSluiceWritesSnapshotsOnly(t *testing.T) {
 	require.Equal(t, `request.userInfo.username == "system:serviceaccount:sluice-system:sluice"`, policy.MatchConditions[0].Expression)
 	snapshot := func(labelled, immutable bool) *corev1.Secret {
 		s := &corev1.Secret{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"}, Immutable: &immutable}
+		s.Name, s.Annotations = "db-0123456789abcdef", map[string]string{hashing.AnnotationSnapshotOf: "db"}
 		if labelled {
 			s.Labels = map[string]string{hashing.LabelSnapshot: "true"}
 		}
+		return s
+	}
+	other := func(change func(*corev1.Secret)) *corev1.Secret {
+		s := snapshot(true, true)
+		change(s)
 		return s
 	}
 	for name, test := range map[string]struct {
@@ -260,6 +266,11 @@ func TestSluiceWritesSnapshotsOnly(t *testing.T) {
 		"changes something else":          {snapshot(false, false), snapshot(false, false), false},
 		"makes something else a snapshot": {snapshot(false, true), snapshot(true, true), false},
 		"takes the label off a snapshot":  {snapshot(true, true), snapshot(false, true), false},
+		"makes one of another object":     {nil, other(func(s *corev1.Secret) { s.Annotations[hashing.AnnotationSnapshotOf] = "dc" }), false},
+		"makes one of nothing":            {nil, other(func(s *corev1.Secret) { s.Annotations = nil }), false},
+		"makes one with any name":         {nil, other(func(s *corev1.Secret) { s.Name = "db" }), false},
+		"makes a service account's token": {nil, other(func(s *corev1.Secret) { s.Type = corev1.SecretTypeServiceAccountToken }), false},
+		"makes a bootstrap token":         {nil, other(func(s *corev1.Secret) { s.Type = corev1.SecretTypeBootstrapToken }), false},
 	} {
 		w := write{resource: "secrets", new: test.new}
 		if test.old != nil {

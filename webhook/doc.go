@@ -15,7 +15,7 @@
 // Where the config of a new version is pinned (hashing.Pin), /mutate makes the snapshots that its pods are
 // going to read before it answers, of the very bytes that the digest is of: no version is stored without
 // them, and content and name cannot disagree. A dry run makes none, and neither does a write that keeps its
-// digest. What cannot be made is refused, as is pinning where the policy is missing that puts the snapshots
+// template. What cannot be made is refused, as is pinning where the policy is missing that puts the snapshots
 // into pods.
 //
 // # Who is at fault

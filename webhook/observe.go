@@ -118,29 +118,40 @@ func (o observer) digest(ctx context.Context, namespace string, defaults map[str
 	if err != nil {
 		return err
 	}
-	digest, stands, err := o.knownDigest(ctx, namespace, used.References, objects, review, known)
-	if err != nil || stands {
+	digest, verified, err := o.knownDigest(ctx, namespace, used.References, objects, review, known)
+	if err != nil || verified == "" {
 		seen.world.Digest = digest
 		return err
 	}
+	// What stands for the content without being its digest names no snapshot of it.
+	if pinned := hashing.Pin(verified, used.Pinned, objects); len(hashing.Pinned(pinned)) > 0 {
+		digest = pinned
+	}
 	digest = hashing.Pin(digest, used.Pinned, objects)
 	seen.world.Digest = digest
-	if len(used.Pinned) == 0 || len(hashing.Pinned(digest)) == 0 || slices.ContainsFunc(known, func(k canary.Known) bool { return k.Means == digest }) {
+	if len(hashing.Pinned(digest)) == 0 {
 		return nil
 	}
-	seen.snapshots = hashing.Snapshots(digest, used.Pinned, objects)
-	seen.world.Unpinnable, err = o.pinning.refusal(ctx, review, digest)
-	return err
+	refusal, err := o.pinning.refusal(ctx, review, digest)
+	switch {
+	case err != nil:
+		return err
+	case refusal == "":
+		seen.snapshots = hashing.Snapshots(digest, used.References, objects)
+	case !slices.ContainsFunc(known, func(k canary.Known) bool { return k.Means == digest }):
+		seen.world.Unpinnable = refusal
+	}
+	return nil // its pods read what those of the version before do
 }
 
 // knownDigest returns the digest that stands for the content where it is known, and else a new one. Where
 // only a lost key or a later version could tell, a template that is the same keeps its digest: nothing
 // tells that the content changed, and a lost key must roll nothing. A new template is a release anyway.
-// The answer stands as it is for a template that has been released with it; for any other, the policy says
-// what of it is pinned.
+// For a template that has been released with the answer, it stands as it is. For any other, verified is the
+// digest of the content under a known key, and the policy says what of it is pinned.
 func (o observer) knownDigest(
 	ctx context.Context, namespace string, refs []hashing.Reference, objects []hashing.Object, review canary.Review, known []canary.Known,
-) (found string, stands bool, err error) {
+) (found, verified string, err error) {
 	fresh, lost := "", (*canary.Known)(nil)
 	for _, k := range known {
 		if k.Digest == "" {
@@ -151,23 +162,25 @@ func (o observer) knownDigest(
 		case hashing.IsUnverifiable(err):
 			lost = cmp.Or(lost, &k)
 		case err != nil:
-			return "", false, err
+			return "", "", err
+		case digest == k.Digest && k.SameTemplate:
+			return k.Means, "", nil
 		case digest == k.Digest:
-			return k.Means, k.SameTemplate, nil
+			return k.Means, digest, nil
 		default:
 			fresh = digest
 		}
 	}
 	if fresh != "" {
-		return fresh, false, nil
+		return fresh, fresh, nil
 	}
 	if lost != nil {
 		if same, err := sameButDigest(review); err != nil || same {
-			return lost.Means, true, err
+			return lost.Means, "", err
 		}
 	}
 	found, err = o.keyring.Digest(ctx, "", namespace, refs, objects)
-	return found, false, err
+	return found, found, err
 }
 
 func sameButDigest(review canary.Review) (bool, error) {

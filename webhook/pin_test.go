@@ -88,7 +88,38 @@ func TestAdmissionMakesSnapshotsOfWhatIsPinned(t *testing.T) {
 	require.Empty(t, admit(t, s, MutatePath, again).Patch, "a second invocation")
 }
 
-func TestADigestThatIsThereMakesNoSnapshot(t *testing.T) {
+// What an extra object adds to the digest is in the snapshot, too: the name says what the content is.
+func TestASnapshotHoldsWhatTheDigestIsOf(t *testing.T) {
+	objects := pinnedShop("info")
+	for _, object := range objects {
+		if configMap, ok := object.(*corev1.ConfigMap); ok {
+			configMap.Data["OTHER"] = "1"
+		}
+	}
+	s := cluster{objects: objects}.server(t)
+	review := contractReview(t, "create-with-config")
+	var object map[string]any
+	require.NoError(t, json.Unmarshal(review.Request.Object.Raw, &object))
+	require.NoError(t, unstructured.SetNestedField(object, "configmap/web", "metadata", "annotations", canary.ConfigExtraAnnotation))
+	raw, err := json.Marshal(object)
+	require.NoError(t, err)
+	review.Request.Object.Raw = raw
+	digest := digestOf(t, applyPatch(t, raw, admit(t, s, MutatePath, review).Patch))
+	var made corev1.ConfigMap
+	require.NoError(t, s.deps.Reader.Get(t.Context(), client.ObjectKey{Namespace: "shop", Name: hashing.SnapshotName("web", digest)}, &made))
+	require.Equal(t, map[string]string{"LEVEL": "info", "OTHER": "1"}, made.Data)
+}
+
+// A Secret may be made anew with another type: pods see none of it, and so the digest is the same.
+func TestASnapshotOfAnotherTypeIsTheSame(t *testing.T) {
+	named := metav1.ObjectMeta{Namespace: "shop", Name: infoSnapshot, Labels: map[string]string{hashing.LabelSnapshot: "true"}}
+	data := map[string][]byte{"password": []byte("hunter2"), "ssh-privatekey": []byte("-")}
+	objects := append(pinnedShop("info"), &corev1.Secret{ObjectMeta: named, Type: corev1.SecretTypeSSHAuth, Data: data, Immutable: new(true)})
+	require.True(t, admit(t, cluster{objects: objects}.server(t), MutatePath, contractReview(t, "create-with-config")).Allowed)
+}
+
+// A new template has its snapshots looked after whatever is known of its digest: somebody may have deleted them.
+func TestANewTemplateHasItsSnapshotsMade(t *testing.T) {
 	update := contractReview(t, "update-of-the-image-with-config")
 	for name, test := range map[string]struct {
 		objects []client.Object
@@ -96,9 +127,10 @@ func TestADigestThatIsThereMakesNoSnapshot(t *testing.T) {
 		want    string
 		writes  int32
 	}{
-		"the same content":                    {pinnedShop("info"), infoDigest + pinnedList, infoDigest + pinnedList, 0},
+		"the same content":                    {pinnedShop("info"), infoDigest + pinnedList, infoDigest + pinnedList, 2},
 		"the same content, not pinned so far": {pinnedShop("info"), infoDigest, infoDigest + pinnedList, 2},
 		"pinned so far, not any more":         {shopWithConfig("info"), infoDigest + pinnedList, infoDigest, 0},
+		"the same content, and no policy":     {lacking[*admissionregistrationv1.MutatingAdmissionPolicy](pinnedShop("info")), infoDigest + pinnedList, infoDigest + pinnedList, 0},
 		"another list":                        {pinnedShop("info"), infoDigest + ":configmap/web", infoDigest + pinnedList, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -186,8 +218,8 @@ func TestWhatCannotBePinnedIsRefused(t *testing.T) {
 		"one that may change has it":          {objects: append(pinnedShop("info"), &corev1.ConfigMap{ObjectMeta: named, Data: content}), want: isTaken},
 		"a snapshot of other content has it":  {objects: append(pinnedShop("info"), &corev1.ConfigMap{ObjectMeta: named, Data: map[string]string{"LEVEL": "x"}, Immutable: new(true)}), want: isTaken},
 		"a snapshot with more content has it": {objects: append(pinnedShop("info"), &corev1.ConfigMap{ObjectMeta: named, Data: content, BinaryData: map[string][]byte{"x": {1}}, Immutable: new(true)}), want: isTaken},
-		"a Secret of another type has it": {
-			objects: append(pinnedShop("info"), &corev1.Secret{ObjectMeta: named, Type: "example.com/x", Data: map[string][]byte{"password": []byte("hunter2")}, Immutable: new(true)}),
+		"a Secret of other content has it": {
+			objects: append(pinnedShop("info"), &corev1.Secret{ObjectMeta: named, Data: map[string][]byte{"password": []byte("x")}, Immutable: new(true)}),
 			want:    "Secret shop/" + infoSnapshot + " exists, and is not",
 		},
 	}

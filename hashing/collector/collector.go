@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
+	"sluice.dev/sluice/canary"
 	"sluice.dev/sluice/hashing"
 	"sluice.dev/sluice/hashing/live"
 )
@@ -90,7 +91,7 @@ func (c *Collector) Start(ctx context.Context) error {
 	}
 }
 
-// Round looks at every namespace that has snapshots.
+// Round looks at every namespace that has snapshots, or should have: those that have opted in.
 func (c *Collector) Round(ctx context.Context) error {
 	installed, _, err := live.PinInstalled(ctx, c.client)
 	if err != nil || !installed {
@@ -103,7 +104,16 @@ func (c *Collector) Round(ctx context.Context) error {
 	for _, s := range all {
 		c.seen[s.Namespace] = true
 	}
-	return c.collectAll(ctx, slices.Sorted(maps.Keys(c.seen)))
+	optedIn := &metav1.PartialObjectMetadataList{}
+	optedIn.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("NamespaceList"))
+	if err := c.client.List(ctx, optedIn, client.MatchingLabels{canary.EnabledLabel: "true"}); err != nil {
+		return fmt.Errorf("listing the namespaces that have opted in: %w", err)
+	}
+	namespaces := maps.Clone(c.seen)
+	for _, namespace := range optedIn.Items {
+		namespaces[namespace.Name] = true
+	}
+	return c.collectAll(ctx, slices.Sorted(maps.Keys(namespaces)))
 }
 
 // deleted notes a namespace in which something was deleted that may have been the last to need a snapshot.
@@ -153,7 +163,7 @@ func (c *Collector) collect(ctx context.Context, namespace string) error {
 	if err != nil {
 		return err
 	}
-	users, err := c.users(ctx, namespace) // after the snapshots: what is admitted in between touches these
+	users, err := c.users(ctx, namespace, len(snapshots) > 0) // after the snapshots: what is admitted in between touches these
 	if err != nil {
 		return err
 	}
@@ -161,6 +171,7 @@ func (c *Collector) collect(ctx context.Context, namespace string) error {
 		delete(c.seen, namespace)
 		return nil
 	}
+	c.seen[namespace] = true
 	exist := map[string]bool{}
 	var faults []error
 	for _, s := range snapshots {

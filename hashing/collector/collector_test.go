@@ -73,7 +73,8 @@ func shopOf(t *testing.T, funcs interceptor.Funcs, objects ...client.Object) *sh
 	key, err := hashing.NewKey(bytes.NewReader(bytes.Repeat([]byte{7}, 32)))
 	require.NoError(t, err)
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "sluice-system", Name: live.SecretName}, Data: hashing.NewKeyring(key).Data()}
-	c := fake.NewClientBuilder().WithObjects(append(objects, secret)...).WithInterceptorFuncs(funcs).Build()
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop", Labels: map[string]string{canary.EnabledLabel: "true"}}}
+	c := fake.NewClientBuilder().WithObjects(append(objects, secret, namespace)...).WithInterceptorFuncs(funcs).Build()
 	s := &shop{client: c, recorder: events.NewFakeRecorder(10), now: now}
 	clock := func() time.Time { return s.now }
 	keyring, err := live.NewKeyring(live.Options{Reader: c, Writer: c, Namespace: "sluice-system", Random: bytes.NewReader(nil), Now: clock})
@@ -168,7 +169,7 @@ func TestSnapshotsAreListedBeforeWhoUsesThem(t *testing.T) {
 		return c.List(ctx, list, opts...)
 	}}, append(installed(), snapshotOf("1", time.Hour))...)
 	require.NoError(t, s.Round(t.Context()))
-	of := listed[2:] // the first two found the namespace
+	of := listed[3:] // the first three found the namespace
 	require.Equal(t, []string{"ConfigMap", "Secret", "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ControllerRevision", "Pod"}, of)
 }
 
@@ -236,6 +237,37 @@ func TestWhatIsMissingIsMadeAgain(t *testing.T) {
 	require.NoError(t, s.client.Delete(t.Context(), snapshotOf("9", 0)))
 	require.NoError(t, s.Round(t.Context()), "the namespace has had snapshots")
 	require.NoError(t, s.client.Get(t.Context(), client.ObjectKey{Namespace: "shop", Name: name}, &made))
+}
+
+// A leader that has never seen a snapshot of the namespace: all were deleted before it led.
+func TestANamespaceWithoutAnySnapshotIsMended(t *testing.T) {
+	data := map[string]string{"a": "1"}
+	web := pinnedWeb(t, data)
+	name := hashing.SnapshotName("app", web.Spec.Template.Annotations[hashing.AnnotationConfigHash])
+	made := func(optedIn string) bool {
+		s := shopOf(t, interceptor.Funcs{}, append(installed(), web.DeepCopy(), &corev1.ConfigMap{ObjectMeta: named("app"), Data: data})...)
+		namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop", Labels: map[string]string{canary.EnabledLabel: optedIn}}}
+		require.NoError(t, s.client.Update(t.Context(), namespace))
+		require.NoError(t, s.Round(t.Context()))
+		s.seen["shop"] = true
+		require.NoError(t, s.Round(t.Context()))
+		require.Empty(t, s.recorder.Events)
+		err := s.client.Get(t.Context(), client.ObjectKey{Namespace: "shop", Name: name}, &corev1.ConfigMap{})
+		require.NoError(t, client.IgnoreNotFound(err))
+		return err == nil
+	}
+	require.True(t, made("true"))
+	require.False(t, made("false"), "pods read the objects themselves")
+}
+
+// The deployment controller copies annotations to ReplicaSets, and takes none off.
+func TestAnOldStateOfAReleaseKeepsNothing(t *testing.T) {
+	release := &canary.Release{ID: 2, Phase: canary.Waiting, Stable: canary.Revision{Hash: "a", Digest: digestOf("3")}}
+	rs := &appsv1.ReplicaSet{ObjectMeta: named("web-1"), Spec: appsv1.ReplicaSetSpec{Template: template("2"), Replicas: new(int32)}}
+	rs.Annotations = map[string]string{canary.ReleaseAnnotation: release.Encode()}
+	s := shopOf(t, interceptor.Funcs{}, append(installed(), rs, snapshotOf("2", time.Hour), snapshotOf("3", time.Hour))...)
+	require.NoError(t, s.Round(t.Context()))
+	require.Equal(t, "2", s.left(t))
 }
 
 func TestWhatIsLostForGoodIsToldOnce(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"sluice.dev/sluice/canary"
@@ -21,15 +22,25 @@ import (
 )
 
 // repair makes the snapshots again that are missing, where the objects still have the content that the digest is of. Of
-// the others an Event tells, once.
+// the others an Event tells, once. In a namespace that has opted out, pods need none.
 func (c *Collector) repair(ctx context.Context, namespace string, users users, exist map[string]bool) error {
+	of := &metav1.PartialObjectMetadata{}
+	of.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
+	err := c.client.Get(ctx, types.NamespacedName{Name: namespace}, of)
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("reading the Namespace: %w", err)
+	}
+	if err != nil || of.Labels[canary.EnabledLabel] != "true" {
+		delete(c.told, namespace)
+		return nil
+	}
 	told := map[string]bool{}
 	var faults []error
 	for _, s := range users.starting {
 		if !slices.ContainsFunc(hashing.SnapshotsOf(s.digest), func(name string) bool { return !exist[name] }) {
 			continue
 		}
-		lost, err := c.mend(ctx, namespace, s, exist)
+		lost, err := c.mend(ctx, of, s, exist)
 		if err != nil {
 			faults = append(faults, err)
 		}
@@ -46,8 +57,9 @@ func (c *Collector) repair(ctx context.Context, namespace string, users users, e
 }
 
 // mend returns the required snapshots that are lost for good.
-func (c *Collector) mend(ctx context.Context, namespace string, s starting, exist map[string]bool) ([]string, error) {
-	refs, pinned, err := c.references(ctx, namespace, s)
+func (c *Collector) mend(ctx context.Context, of *metav1.PartialObjectMetadata, s starting, exist map[string]bool) ([]string, error) {
+	namespace := of.Name
+	refs, pinned, err := references(of, s)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +76,7 @@ func (c *Collector) mend(ctx context.Context, namespace string, s starting, exis
 	case now != s.digest:
 		return missing(pinned, s.digest, exist), nil
 	}
-	snapshots := slices.DeleteFunc(hashing.Snapshots(s.digest, pinned, objects), func(s hashing.Snapshot) bool {
+	snapshots := slices.DeleteFunc(hashing.Snapshots(s.digest, refs, objects), func(s hashing.Snapshot) bool {
 		return exist[hashing.ObjectName(s.Kind, s.Name)]
 	})
 	if len(snapshots) == 0 {
@@ -78,7 +90,7 @@ func (c *Collector) mend(ctx context.Context, namespace string, s starting, exis
 }
 
 // references returns what the digest is of, and what of it the template refers to.
-func (c *Collector) references(ctx context.Context, namespace string, s starting) (all, pinned []hashing.Reference, err error) {
+func references(of *metav1.PartialObjectMetadata, s starting) (all, pinned []hashing.Reference, err error) {
 	raw, err := json.Marshal(s.template)
 	if err != nil {
 		return nil, nil, fmt.Errorf("encoding the pod template of %s: %w", s.object.GetName(), err)
@@ -89,11 +101,6 @@ func (c *Collector) references(ctx context.Context, namespace string, s starting
 	extra := s.object.GetAnnotations()[canary.ConfigExtraAnnotation] // of a ReplicaSet too: it has its Deployment's
 	if extra == "" {
 		return pinned, pinned, nil
-	}
-	of := &metav1.PartialObjectMetadata{}
-	of.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
-	if err := c.client.Get(ctx, types.NamespacedName{Name: namespace}, of); err != nil {
-		return nil, nil, fmt.Errorf("reading Namespace %s: %w", namespace, err)
 	}
 	refs, err := hashing.ParseExtra(extra)
 	if err != nil || of.Annotations[canary.OverridesAnnotation] == "denied" {
@@ -114,17 +121,23 @@ func missing(pinned []hashing.Reference, digest string, exist map[string]bool) [
 	return names
 }
 
+// mostNamed bounds an Event, which may have 1 KiB.
+const mostNamed = 3
+
 // tell warns on the workload: of a ReplicaSet it is the Deployment.
 func (c *Collector) tell(s starting, lost []string) {
 	about := runtime.Object(s.object)
-	if owners := s.object.GetOwnerReferences(); len(owners) > 0 {
-		owner := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{
-			Namespace: s.object.GetNamespace(), Name: owners[0].Name, UID: owners[0].UID,
+	if owner := metav1.GetControllerOf(s.object); owner != nil && owner.Kind == canary.Deployment {
+		deployment := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{
+			Namespace: s.object.GetNamespace(), Name: owner.Name, UID: owner.UID,
 		}}
-		owner.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind(owners[0].Kind))
-		about = owner
+		deployment.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind(canary.Deployment))
+		about = deployment
+	}
+	if more := len(lost) - mostNamed; more > 0 {
+		lost = append(lost[:mostNamed:mostNamed], fmt.Sprintf("%d more", more))
 	}
 	c.recorder.Eventf(about, nil, corev1.EventTypeWarning, "SnapshotMissing", "SnapshotMissing",
-		"pods of a version need %s, which is gone, and the content is another one now: no more of its pods start. "+
+		"pods of a version need %s, which is gone and cannot be made of what is there now: no more of its pods start. "+
 			"Release another version, or put the content back that it was released with", strings.Join(lost, ", "))
 }

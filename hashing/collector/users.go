@@ -12,6 +12,7 @@ import (
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"sluice.dev/sluice/canary"
 	"sluice.dev/sluice/hashing"
 )
 
@@ -32,15 +33,37 @@ type starting struct {
 	digest   string
 }
 
-// users lists whoever may start pods in a namespace.
-func (c *Collector) users(ctx context.Context, namespace string) (users, error) {
+// Those who start pods: workloads, and what may only be there where a workload is.
+var (
+	workloads = []func() client.ObjectList{
+		func() client.ObjectList { return &appsv1.DeploymentList{} },
+		func() client.ObjectList { return &appsv1.StatefulSetList{} },
+		func() client.ObjectList { return &appsv1.DaemonSetList{} },
+	}
+	versions = []func() client.ObjectList{
+		func() client.ObjectList { return &appsv1.ReplicaSetList{} },
+		func() client.ObjectList { return &appsv1.ControllerRevisionList{} },
+		func() client.ObjectList {
+			pods := &metav1.PartialObjectMetadataList{}
+			pods.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("PodList"))
+			return pods
+		},
+	}
+)
+
+// users lists whoever may start pods in a namespace. Where there are no snapshots and no workload pins anything, that is
+// all it looks at.
+func (c *Collector) users(ctx context.Context, namespace string, snapshots bool) (users, error) {
 	found := users{needed: map[string]bool{}}
-	pods := &metav1.PartialObjectMetadataList{}
-	pods.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("PodList"))
-	for _, list := range []client.ObjectList{
-		&appsv1.DeploymentList{}, &appsv1.StatefulSetList{}, &appsv1.DaemonSetList{},
-		&appsv1.ReplicaSetList{}, &appsv1.ControllerRevisionList{}, pods,
-	} {
+	for _, list := range workloads {
+		if err := c.each(ctx, list, namespace, found.add); err != nil {
+			return users{}, err
+		}
+	}
+	if !snapshots && len(found.needed) == 0 {
+		return found, nil
+	}
+	for _, list := range versions {
 		if err := c.each(ctx, list, namespace, found.add); err != nil {
 			return users{}, err
 		}
@@ -48,9 +71,10 @@ func (c *Collector) users(ctx context.Context, namespace string) (users, error) 
 	return found, nil
 }
 
-func (c *Collector) each(ctx context.Context, list client.ObjectList, namespace string, visit func(runtime.Object) error) error {
+func (c *Collector) each(ctx context.Context, page func() client.ObjectList, namespace string, visit func(runtime.Object) error) error {
 	options := &client.ListOptions{Namespace: namespace, Limit: pageSize}
 	for {
+		list := page()
 		if err := c.client.List(ctx, list, options); err != nil {
 			return fmt.Errorf("listing who uses snapshots (%T): %w", list, err)
 		}
@@ -67,11 +91,11 @@ func (c *Collector) each(ctx context.Context, list client.ObjectList, namespace 
 func (u *users) add(object runtime.Object) error {
 	switch o := object.(type) {
 	case *appsv1.Deployment:
-		u.template(o, o.Spec.Template, true)
+		u.workload(o, o.Spec.Template)
 	case *appsv1.StatefulSet:
-		u.template(o, o.Spec.Template, true)
+		u.workload(o, o.Spec.Template)
 	case *appsv1.DaemonSet:
-		u.template(o, o.Spec.Template, true)
+		u.workload(o, o.Spec.Template)
 	case *appsv1.ReplicaSet:
 		u.template(o, o.Spec.Template, ptr.Deref(o.Spec.Replicas, 1) > 0)
 	case *appsv1.ControllerRevision:
@@ -84,11 +108,17 @@ func (u *users) add(object runtime.Object) error {
 	return nil
 }
 
-// template notes what a pod template needs, and the state of a release in annotations of the workload.
-func (u *users) template(object client.Object, template corev1.PodTemplateSpec, starts bool) {
-	for _, value := range object.GetAnnotations() {
-		u.need([]byte(value))
+// workload notes what a workload needs: of its template, and of its release. (A ReplicaSet has copies of its
+// annotations, which may be old.)
+func (u *users) workload(object client.Object, template corev1.PodTemplateSpec) {
+	for _, key := range []string{canary.ReleaseAnnotation, hashing.AnnotationConfigSeen} {
+		u.need([]byte(object.GetAnnotations()[key]))
 	}
+	u.template(object, template, true)
+}
+
+// template notes what a pod template needs.
+func (u *users) template(object client.Object, template corev1.PodTemplateSpec, starts bool) {
 	digest := template.Annotations[hashing.AnnotationConfigHash]
 	u.need([]byte(digest))
 	if starts && len(hashing.Pinned(digest)) > 0 && object.GetDeletionTimestamp() == nil {

@@ -21,8 +21,7 @@ type postponement struct{ reason, message string }
 // tellPostponed brings the workload's condition in line with what the look came to: it is there for as long
 // as a change is kept from the workload, with the reason of the Event.
 func (r *reconciler) tellPostponed(ctx context.Context, s *snapshot) error {
-	told := toldPostponed(s.object)
-	if told == s.postponed.reason {
+	if toldPostponed(s.object) == s.postponed {
 		return nil
 	}
 	condition := map[string]any{"type": hashing.ConditionConfigPostponed, "$patch": "delete"}
@@ -51,15 +50,16 @@ func (r *reconciler) tellPostponed(ctx context.Context, s *snapshot) error {
 	return nil
 }
 
-// toldPostponed returns the reason of the condition that the workload has, "" for none.
-func toldPostponed(object *unstructured.Unstructured) string {
+// toldPostponed returns what the condition of the workload says, nothing where there is none.
+func toldPostponed(object *unstructured.Unstructured) postponement {
 	conditions, _, _ := unstructured.NestedSlice(object.Object, "status", "conditions")
 	for _, c := range conditions {
 		fields, _ := c.(map[string]any)
 		if fields["type"] == hashing.ConditionConfigPostponed {
 			reason, _ := fields["reason"].(string)
-			return reason
+			message, _ := fields["message"].(string)
+			return postponement{reason, message}
 		}
 	}
-	return ""
+	return postponement{}
 }

@@ -27,8 +27,9 @@ type snapshot struct {
 	before  hashing.Seen
 	objects []hashing.Object
 	exempt  bool // its config is nobody's business
-	// postponed is set where a change is kept from it.
+	// postponed is set where a change is kept from it; judged: that was found out, whatever fails afterwards.
 	postponed postponement
+	judged    bool
 }
 
 // observe reads a workload, nil where it is gone or there is nothing to do about it.

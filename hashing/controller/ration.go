@@ -102,21 +102,36 @@ func (r *reconciler) postpone(ctx context.Context, s *snapshot, now *hashing.See
 			"Find who keeps changing %s", s.before.Streak, at.Add(wait).Format(time.RFC3339), orItsConfig(*now)))
 		return wait, nil
 	}
-	for _, object := range causes(*now, s.refs) {
-		reason, message, err := r.rations.elsewhere(ctx, s, object, *now)
-		if err != nil {
-			return 0, err
-		}
-		if reason != "" {
-			r.hold(s, reason, message)
-			return waitingLook, nil
-		}
+	reason, message, err := r.somewhere(ctx, s, *now)
+	if err != nil {
+		return 0, err
+	}
+	if reason != "" {
+		r.hold(s, reason, message)
+		return waitingLook, nil
 	}
 	if wait := r.rations.take(s, causes(*now, s.refs), r.now()); wait > 0 {
 		postponed.WithLabelValues(rateOver).Inc()
 		return wait, nil
 	}
 	return 0, nil
+}
+
+// somewhere returns why a workload waits for others that use what the change is about: a failure before all.
+func (r *reconciler) somewhere(ctx context.Context, s *snapshot, now hashing.Seen) (reason, message string, err error) {
+	for _, object := range causes(now, s.refs) {
+		why, what, err := r.rations.elsewhere(ctx, s, object, now)
+		if err != nil {
+			return "", "", err
+		}
+		if why == failure || reason == "" {
+			reason, message = why, what
+		}
+		if why == failure {
+			break
+		}
+	}
+	return reason, message, nil
 }
 
 func orItsConfig(seen hashing.Seen) string {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -62,10 +63,10 @@ func (r *reconciler) Reconcile(ctx context.Context, w workload) (reconcile.Resul
 		return reconcile.Result{}, unlessStopped(ctx, err)
 	}
 	result, err := r.look(ctx, s)
-	if err != nil {
+	if err != nil && !s.judged {
 		return result, err
 	}
-	return result, unlessStopped(ctx, r.tellPostponed(ctx, s))
+	return result, errors.Join(err, unlessStopped(ctx, r.tellPostponed(ctx, s)))
 }
 
 func (r *reconciler) look(ctx context.Context, s *snapshot) (reconcile.Result, error) {
@@ -99,7 +100,9 @@ func (r *reconciler) look(ctx context.Context, s *snapshot) (reconcile.Result, e
 		}
 		return r.write(ctx, s, now)
 	}
-	if wait, err := r.postpone(ctx, s, &now); wait > 0 || err != nil {
+	wait, err := r.postpone(ctx, s, &now)
+	s.judged = err == nil
+	if wait > 0 || err != nil {
 		return reconcile.Result{RequeueAfter: wait}, unlessStopped(ctx, err)
 	}
 	result, err := r.write(ctx, s, now)

@@ -254,7 +254,7 @@ func (t *triggers) add(ctx context.Context, q queue, opts ...client.ListOption) 
 
 // look has a workload looked at once its settle time is over, where it uses config at all.
 func (t *triggers) look(ctx context.Context, q queue, u user) {
-	if u.GetAnnotations()[usesAnnotation] == "" {
+	if u.GetAnnotations()[usesAnnotation] == "" && u.GetAnnotations()[postponedAnnotation] == "" {
 		return
 	}
 	// What the cache cannot tell now, it tells when the Namespace is in it: then all are looked at again.

@@ -128,7 +128,7 @@ func emptyLike(object client.Object) client.Object {
 	return &corev1.ConfigMap{}
 }
 
-// sameSnapshot: the API server stores a Secret without a type as Opaque, and no empty map.
+// sameSnapshot: the API server stores no empty map.
 func sameSnapshot(found, want client.Object) bool {
 	if found.GetLabels()[hashing.LabelSnapshot] != "true" {
 		return false
@@ -140,17 +140,16 @@ func sameSnapshot(found, want client.Object) bool {
 			equality.Semantic.DeepEqual(found.BinaryData, want.BinaryData)
 	case *corev1.Secret:
 		found := found.(*corev1.Secret)
-		return ptr.Deref(found.Immutable, false) && secretType(found) == secretType(want) &&
-			equality.Semantic.DeepEqual(found.Data, want.Data)
+		return ptr.Deref(found.Immutable, false) && equality.Semantic.DeepEqual(withoutFillers(found.Data), withoutFillers(want.Data))
 	}
 	return false
 }
 
-func secretType(secret *corev1.Secret) corev1.SecretType {
-	if secret.Type == "" {
-		return corev1.SecretTypeOpaque
-	}
-	return secret.Type
+// withoutFillers leaves out what a Secret's type asks for: pods see no type, and a digest is of none.
+func withoutFillers(data map[string][]byte) map[string][]byte {
+	data = maps.Clone(data)
+	maps.DeleteFunc(data, hashing.IsFiller)
+	return data
 }
 
 // nameOf names an object as kubectl does, with its namespace.

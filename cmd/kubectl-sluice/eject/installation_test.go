@@ -18,8 +18,8 @@ func TestEverythingThatStandsInTheWayOfTheAPIServerIsTakenOut(t *testing.T) {
 		"mutatingwebhookconfigurations/sluice", "validatingwebhookconfigurations/sluice",
 		"mutatingadmissionpolicybindings/pin.sluice.dev", "mutatingadmissionpolicies/pin.sluice.dev",
 		"validatingadmissionpolicybindings/sluice-status", "validatingadmissionpolicybindings/sluice-opt-out",
-		"validatingadmissionpolicybindings/sluice-defaults", "validatingadmissionpolicybindings/sluice-snapshots",
+		"validatingadmissionpolicybindings/sluice-defaults",
 		"validatingadmissionpolicies/sluice-status", "validatingadmissionpolicies/sluice-opt-out",
-		"validatingadmissionpolicies/sluice-defaults", "validatingadmissionpolicies/sluice-snapshots",
+		"validatingadmissionpolicies/sluice-defaults",
 	}, names)
 }
