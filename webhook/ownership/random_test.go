@@ -149,6 +149,7 @@ func (m model) edited(t *rapid.T) model {
 		func() { m.Grace = int64(rapid.IntRange(0, 2).Draw(t, "grace")) },
 		func() { m.Tolerations = subset(t, someNames, 50) },
 		func() { m.Finalizers = subset(t, someNames, 50) },
+		func() { m.Annotations["deployment.kubernetes.io/revision"] = pick(t, someValues) },
 		func() { m.Volumes = somePairs(t, someKinds) },
 		func() { slices.Reverse(m.Volumes); slices.Reverse(m.Containers); slices.Reverse(c.Env) },
 		func() { c.Image = pick(t, someValues) },
