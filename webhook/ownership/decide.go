@@ -57,6 +57,7 @@ func compare(r Review, o Operator) (*comparison, error) {
 	if c.new, err = decodeObject(r.New); err != nil {
 		return nil, fmt.Errorf("decoding the new object: %w", err)
 	}
+	parseTogether(c.old.Metadata.ManagedFields, c.new.Metadata.ManagedFields)
 	c.setPolicy()
 	return c, nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strconv"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
@@ -63,6 +64,8 @@ type entry struct {
 	FieldsV1    json.RawMessage `json:"fieldsV1"`
 
 	set *fieldpath.Set
+	// together are entries to be parsed at once.
+	together *[]*entry
 }
 
 func (e *entry) owner() Owner {
@@ -88,14 +91,42 @@ func (e *entry) fields() (*fieldpath.Set, error) {
 	if e.set != nil {
 		return e.set, nil
 	}
-	set := &fieldpath.Set{}
-	if len(e.FieldsV1) > 0 {
-		if err := set.FromJSON(bytes.NewReader(e.FieldsV1)); err != nil {
-			return nil, fmt.Errorf("parsing managedFields of %q: %w", e.Manager, err)
+	all := []*entry{e}
+	if e.together != nil {
+		all = *e.together
+	}
+	if err := parse(all); err != nil {
+		return nil, err
+	}
+	return e.set, nil
+}
+
+// parse parses the sets of several entries as one: each call of the parser costs a buffer of 4 KiB.
+func parse(all []*entry) error {
+	text := []byte{'{'}
+	for i, e := range all {
+		if len(e.FieldsV1) == 0 {
+			continue
+		}
+		if len(text) > 1 {
+			text = append(text, ',')
+		}
+		text = append(text, `"f:`...)
+		text = strconv.AppendInt(text, int64(i), 10)
+		text = append(append(text, `":`...), e.FieldsV1...)
+	}
+	var sets fieldpath.Set
+	if err := sets.FromJSON(bytes.NewReader(append(text, '}'))); err != nil {
+		return fmt.Errorf("parsing managedFields: %w", err)
+	}
+	for i, e := range all {
+		if set, ok := sets.Children.Get(fieldpath.FieldNameElement(strconv.Itoa(i))); ok {
+			e.set = set
+		} else {
+			e.set = &fieldpath.Set{}
 		}
 	}
-	e.set = set
-	return set, nil
+	return nil
 }
 
 // has tells whether the entry holds the path.
@@ -130,4 +161,25 @@ func leaf(set *fieldpath.Set, path fieldpath.Path) bool {
 		set = below
 	}
 	return set.Empty()
+}
+
+// parseTogether has those entries parsed at once that are not the same before and after.
+func parseTogether(before, after entries) {
+	var differ []*entry
+	for _, e := range before {
+		if now := after.find(e.owner()); !sameFields(e, now) {
+			differ = append(differ, e)
+			if now != nil {
+				differ = append(differ, now)
+			}
+		}
+	}
+	for _, e := range after {
+		if before.find(e.owner()) == nil {
+			differ = append(differ, e)
+		}
+	}
+	for _, e := range differ {
+		e.together = &differ
+	}
 }

@@ -3,23 +3,21 @@ package ownership
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 
 	kjson "sigs.k8s.io/json"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
-	"sigs.k8s.io/structured-merge-diff/v6/value"
 
 	"sluice.dev/sluice/canary"
 )
 
-// object is one of the two objects of a review. Its values are decoded only when they are asked for, and
-// of the metadata never the managedFields.
+// object is one of the two objects of a review. Of its content only what is asked for is looked at.
 type object struct {
 	head
-	raw      json.RawMessage
-	top      map[string]json.RawMessage
-	metadata map[string]json.RawMessage
-	decoded  map[string]any
+	raw json.RawMessage
+	// path was asked for last, and values are what is at each of its steps: paths come in the order of a
+	// tree, so the next one mostly begins like it.
+	path   fieldpath.Path
+	values [][][]byte
 }
 
 type head struct {
@@ -53,145 +51,25 @@ func decodeObject(raw json.RawMessage) (*object, error) {
 
 func (o *object) releasing() bool { return o.Metadata.Annotations[canary.ReleaseAnnotation] != "" }
 
-// at returns the values at a path: none where it is absent, several where a list has several items of one
-// key. The error says that the object is not JSON.
-func (o *object) at(path fieldpath.Path) ([]any, error) {
-	if len(path) == 0 || path[0].FieldName == nil {
-		return nil, nil
+// at returns the raw values at a path: none where it is absent, several where a list has several items of
+// one key.
+func (o *object) at(path fieldpath.Path) [][]byte {
+	common := 0
+	for common < len(path) && common < len(o.path) && path[common].Equals(o.path[common]) {
+		common++
 	}
-	key, part, rest := *path[0].FieldName, &o.top, path[1:]
-	from := o.raw
-	if key == "metadata" && len(rest) > 0 && rest[0].FieldName != nil {
-		if err := open(&o.top, o.raw); err != nil {
-			return nil, err
+	o.path, o.values = append(o.path[:common], path[common:]...), o.values[:common]
+	above := [][]byte{o.raw}
+	if common > 0 {
+		above = o.values[common-1]
+	}
+	for _, step := range path[common:] {
+		var found [][]byte
+		for _, raw := range above {
+			found = append(found, descend(raw, step)...)
 		}
-		from, part = o.top[key], &o.metadata
-		key, rest = *rest[0].FieldName, rest[1:]
+		o.values = append(o.values, found)
+		above = found
 	}
-	if err := open(part, from); err != nil {
-		return nil, err
-	}
-	raw, ok := (*part)[key]
-	if !ok {
-		return nil, nil
-	}
-	decoded, err := o.decode(raw, *path[0].FieldName+"."+key)
-	if err != nil {
-		return nil, err
-	}
-	return descend(decoded, rest), nil
-}
-
-func open(into *map[string]json.RawMessage, raw json.RawMessage) error {
-	if *into != nil || len(raw) == 0 {
-		return nil
-	}
-	if err := kjson.UnmarshalCaseSensitivePreserveInts(raw, into); err != nil {
-		return fmt.Errorf("decoding the object: %w", err)
-	}
-	return nil
-}
-
-func (o *object) decode(raw json.RawMessage, name string) (any, error) {
-	if decoded, ok := o.decoded[name]; ok {
-		return decoded, nil
-	}
-	var decoded any
-	if err := kjson.UnmarshalCaseSensitivePreserveInts(raw, &decoded); err != nil {
-		return nil, fmt.Errorf("decoding %s: %w", name, err)
-	}
-	if o.decoded == nil {
-		o.decoded = map[string]any{}
-	}
-	o.decoded[name] = decoded
-	return decoded, nil
-}
-
-// descend returns what is at a path below a value.
-func descend(v any, path fieldpath.Path) []any {
-	if len(path) == 0 {
-		return []any{v}
-	}
-	element, rest := path[0], path[1:]
-	if element.FieldName != nil {
-		fields, ok := v.(map[string]any)
-		if !ok {
-			return nil
-		}
-		field, ok := fields[*element.FieldName]
-		if !ok {
-			return nil
-		}
-		return descend(field, rest)
-	}
-	items, ok := v.([]any)
-	if !ok {
-		return nil
-	}
-	var found []any
-	for _, item := range selected(items, element) {
-		found = append(found, descend(item, rest)...)
-	}
-	return found
-}
-
-// selected returns the items of a list that an element of a path means.
-func selected(items []any, element fieldpath.PathElement) []any {
-	switch {
-	case element.Key != nil:
-		if found := keyed(items, *element.Key, false); len(found) > 0 {
-			return found
-		}
-		return keyed(items, *element.Key, true)
-	case element.Value != nil:
-		var found []any
-		for _, item := range items {
-			if value.Equals(value.NewValueInterface(item), *element.Value) {
-				found = append(found, item)
-			}
-		}
-		return found
-	case element.Index != nil && *element.Index >= 0 && *element.Index < len(items):
-		return items[*element.Index : *element.Index+1]
-	}
-	return nil
-}
-
-// keyed returns the items with these keys. A key that has a default may be left out by the object, never
-// by a path; lenient: an item may lack all keys but one.
-func keyed(items []any, key value.FieldList, lenient bool) []any {
-	var found []any
-	for _, item := range items {
-		fields, ok := item.(map[string]any)
-		if !ok {
-			continue
-		}
-		equal, absent := 0, 0
-		for _, k := range key {
-			have, ok := fields[k.Name]
-			switch {
-			case !ok:
-				absent++
-			case value.Equals(value.NewValueInterface(have), k.Value):
-				equal++
-			}
-		}
-		if equal == len(key) || lenient && equal > 0 && equal+absent == len(key) {
-			found = append(found, item)
-		}
-	}
-	return found
-}
-
-// equal compares what is at a path in two objects as the API server does: 1 and 1.0 are equal.
-func equal(a, b []any) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if !value.Equals(value.NewValueInterface(a[i]), value.NewValueInterface(b[i])) {
-			return false
-		}
-	}
-	return true
+	return above
 }

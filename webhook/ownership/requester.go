@@ -60,12 +60,7 @@ func (c *comparison) holdsChange(e *entry) (bool, error) {
 	}
 	found := false
 	set.Iterate(func(path fieldpath.Path) {
-		if found || err != nil || covered(driven, path) {
-			return
-		}
-		var change How
-		change, err = c.change(set, path)
-		found = change == Modified
+		found = found || !covered(driven, path) && c.change(set, path) == Modified
 	})
-	return found, err
+	return found, nil
 }

@@ -98,11 +98,7 @@ func (t *taking) how(path fieldpath.Path) (How, error) {
 	if t.entry.APIVersion != t.old.APIVersion {
 		return t.howInOtherVersion(path)
 	}
-	change, err := t.change(t.held, path)
-	if err != nil {
-		return "", err
-	}
-	switch change {
+	switch t.change(t.held, path) {
 	case Modified:
 		return t.howModified(path)
 	case Removed:
@@ -113,31 +109,25 @@ func (t *taking) how(path fieldpath.Path) (How, error) {
 
 // change compares a path's presence and, where the set has nothing below it, its value. Items of one key
 // that are several count as one value.
-func (c *comparison) change(held *fieldpath.Set, path fieldpath.Path) (How, error) {
-	before, err := c.old.at(path)
-	if err != nil {
-		return "", err
-	}
-	now, err := c.new.at(path)
+func (c *comparison) change(held *fieldpath.Set, path fieldpath.Path) How {
+	before, now := c.old.at(path), c.new.at(path)
 	switch {
-	case err != nil:
-		return "", err
 	case len(now) == 0 && len(before) > 0:
-		return Removed, nil
+		return Removed
 	case len(now) > 0 && len(before) == 0:
-		return Modified, nil
+		return Modified
 	case len(now) > 1 || len(before) > 1 || leaf(held, path):
 		if !equal(before, now) {
-			return Modified, nil
+			return Modified
 		}
 	}
-	return "", nil
+	return ""
 }
 
 // howModified: of a path that was modified only the requester's entry is left, and says by what it wrote.
 func (t *taking) howModified(path fieldpath.Path) (How, error) {
 	for _, e := range t.new.Metadata.ManagedFields {
-		if e.Operation != apply || e.owner() == t.entry.owner() {
+		if e.Operation != apply || e.owner() == t.entry.owner() || !t.mayHaveWritten(e) {
 			continue
 		}
 		if has, err := e.has(path); has || err != nil {
@@ -147,15 +137,18 @@ func (t *taking) howModified(path fieldpath.Path) (How, error) {
 	return Modified, nil
 }
 
+// mayHaveWritten tells whether an entry goes by the requester's name.
+func (c *comparison) mayHaveWritten(e *entry) bool {
+	return c.requester.Manager == "" || c.operator.principal(c.requester.Manager) == c.operator.principal(e.Manager)
+}
+
 // howRemoved leaves out what server-side apply lets go: what others hold of an item that only its owner
 // drops. And the map of labels or annotations that goes with its last key: that key is what counts.
 func (t *taking) howRemoved(path fieldpath.Path) (How, error) {
 	if last := path[len(path)-1].FieldName; last != nil && (*last == "annotations" || *last == "labels") {
-		before, err := t.old.at(path)
-		if err != nil {
-			return "", err
-		}
-		if keys, ok := before[0].(map[string]any); ok && len(keys) > 0 {
+		keys := 0
+		members(t.old.at(path)[0], func(_, _ []byte) { keys++ })
+		if keys > 0 {
 			return "", nil
 		}
 	}
@@ -183,8 +176,7 @@ func (t *taking) dropped(item fieldpath.Path) (bool, error) {
 			}
 			continue
 		}
-		now, err := t.new.at(item)
-		return len(now) == 0, err
+		return len(t.new.at(item)) == 0, nil
 	}
 	return false, nil
 }
@@ -233,11 +225,7 @@ func (t *taking) howInOtherVersion(path fieldpath.Path) (How, error) {
 	if has, err := t.after.has(path); has || err != nil {
 		return "", err
 	}
-	change, err := t.change(t.held, path)
-	if err != nil {
-		return "", err
-	}
-	if change == Removed {
+	if t.change(t.held, path) == Removed {
 		return t.howRemoved(path)
 	}
 	return t.howModified(path) // what is not seen here is what the API server found

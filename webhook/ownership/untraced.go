@@ -44,13 +44,17 @@ func (c *comparison) untraced(e *entry) ([]Conflict, error) {
 	var found []Conflict
 	held.Intersection(left).Iterate(func(path fieldpath.Path) {
 		field := path.String()
-		if err != nil || covered(c.ignored, path) || !c.protects(e, field) {
-			return
-		}
-		var change How
-		if change, err = c.change(held, path); change != "" {
+		if !covered(c.ignored, path) && c.protects(e, field) && c.change(held, path) != "" && !c.filled(path) {
 			found = append(found, Conflict{Owner: e.owner(), Field: field, How: Untraced, Protected: true})
 		}
 	})
-	return found, err
+	return found, nil
+}
+
+// filled tells whether an empty map or list was filled, or emptied: what is in it has owners of its own.
+func (c *comparison) filled(path fieldpath.Path) bool {
+	empty := func(values [][]byte) bool {
+		return len(values) == 1 && (string(values[0]) == "{}" || string(values[0]) == "[]")
+	}
+	return empty(c.old.at(path)) || empty(c.new.at(path))
 }
