@@ -69,23 +69,12 @@ func object1(content object0) *unstructured.Unstructured {
 	return (&unstructured.Unstructured{Object: content}).DeepCopy()
 }
 
-// create returns what is stored of a new object.
-func (s server) create(content object0, manager string) object0 {
-	live := object1(object0{"apiVersion": s.kind.GroupVersion().String(), "kind": s.kind.Kind})
-	created := object1(content)
-	created.SetUID("")
-	out, err := s.main.Update(live, created, manager)
+// update is a PUT or a patch: it stores the object whole.
+func (s server) update(live, content object0, manager string) object0 {
+	out, err := s.main.Update(object1(live), object1(content), manager)
 	if err != nil {
 		panic(err)
 	}
-	stored := out.(*unstructured.Unstructured)
-	stored.SetUID("6f1ad30c-98ba-4ef4-8a8d-1a2f6f9d5a10")
-	return stored.Object
-}
-
-// update is a PUT or a patch: it stores the object whole.
-func (s server) update(live, content object0, manager string) object0 {
-	out := s.main.UpdateNoErrors(object1(live), object1(content), manager)
 	return out.(*unstructured.Unstructured).Object
 }
 

@@ -53,7 +53,7 @@ type taking struct {
 	entry     *entry // before
 	after     *entry // nil where it is gone
 	held      *fieldpath.Set
-	removed   *fieldpath.Set // what is reported as removed
+	removed   *fieldpath.Set // what is reported with all that is below
 	rewritten bool           // is reported, once
 	conflicts []Conflict
 }
@@ -77,13 +77,15 @@ func (t *taking) path(path fieldpath.Path) error {
 		}
 		t.rewritten, field = true, managedFieldsField
 	}
-	t.conflicts = append(t.conflicts, Conflict{
-		Owner: t.entry.owner(), Field: field, How: how, Protected: t.protects(t.entry, field),
-	})
+	t.conflicts = append(t.conflicts, t.conflict(field, how))
 	return nil
 }
 
-// below tells whether an item or struct that contains the path is reported as removed.
+func (t *taking) conflict(field string, how How) Conflict {
+	return Conflict{Owner: t.entry.owner(), Field: field, How: how, Protected: t.protects(t.entry, field)}
+}
+
+// below tells whether an item or struct that contains the path is reported already.
 func (t *taking) below(path fieldpath.Path) bool {
 	for i := 1; i < len(path); i++ {
 		if t.removed.Has(path[:i]) {
@@ -97,6 +99,9 @@ func (t *taking) below(path fieldpath.Path) bool {
 func (t *taking) how(path fieldpath.Path) (How, error) {
 	if t.entry.APIVersion != t.old.APIVersion {
 		return t.howInOtherVersion(path)
+	}
+	if t.becameGranular(path) {
+		return "", t.partsOf(path)
 	}
 	switch t.change(t.held, path) {
 	case Modified:
@@ -198,6 +203,9 @@ func (t *taking) howUnchanged(path fieldpath.Path) (How, error) {
 			return "", err
 		}
 	}
+	if atomic, err := t.becameAtomic(path); atomic || err != nil {
+		return "", err
+	}
 	return Rewritten, nil
 }
 
@@ -213,20 +221,4 @@ func (t *taking) capped(e *entry) bool {
 		}
 	}
 	return updates >= maxUpdateEntries
-}
-
-// howInOtherVersion judges claims in another version of the API, whose paths may not be this one's. The API
-// server compared in that version already. An entry that is gone as a whole had a version that is no
-// longer served.
-func (t *taking) howInOtherVersion(path fieldpath.Path) (How, error) {
-	if t.after == nil {
-		return "", nil
-	}
-	if has, err := t.after.has(path); has || err != nil {
-		return "", err
-	}
-	if t.change(t.held, path) == Removed {
-		return t.howRemoved(path)
-	}
-	return t.howModified(path) // what is not seen here is what the API server found
 }
