@@ -100,9 +100,6 @@ func (t *taking) how(path fieldpath.Path) (How, error) {
 	if t.entry.APIVersion != t.old.APIVersion {
 		return t.howInOtherVersion(path)
 	}
-	if t.becameGranular(path) {
-		return "", t.partsOf(path)
-	}
 	switch t.change(t.held, path) {
 	case Modified:
 		return t.howModified(path)
