@@ -46,7 +46,7 @@ func TestFlows(t *testing.T) {
 		"35. the eleventh updater changes the first's":       {past: crowd, protect: everybody, write: write{edit: label("m00", "2")}, want: []string{`"m00" using apps/v1 .metadata.labels.m00`}},
 		"35. the eleventh updater changes the last's":        {past: crowd, protect: everybody, write: write{edit: label("m09", "2")}, want: []string{`"m09" using apps/v1 .metadata.labels.m09`}},
 		"35. the twelfth updater changes what lost its owner's name": {past: append(slices.Clip(crowd), updated("m10", label("m10", "1"))), protect: everybody,
-			write: write{edit: label("m00", "2")}, want: []string{`"ancient-changes" using apps/v1 .metadata.labels.m00`}},
+			write: write{manager: "z", edit: label("m00", "2")}, want: []string{`"ancient-changes" using apps/v1 .metadata.labels.m00`}},
 		"35. an entry named ancient-changes by a body, among few": {past: []step{updated("A", label1)}, protect: "A", write: write{claims: renamed("A", ancient)},
 			want: []string{`"A" using apps/v1 .metadata.managedFields`}},
 		"35. entries by Apply are never put together": {past: append(slices.Clip(crowd), three), protect: everybody, write: write{edit: label("u", "1")}, allowed: true},
@@ -93,9 +93,11 @@ func TestFlows(t *testing.T) {
 		"48. a PUT renames A's entry":                    {past: []step{three}, write: write{claims: renamed("A", "U")}, want: []string{`"A" .metadata.managedFields`}},
 		"48. a PUT merges A's entry with B's":            {past: []step{three, applied("B", five)}, write: write{claims: renamed("B", "U")}, want: []string{`"B" .metadata.managedFields`}},
 		"48. a PUT gives an alias of the same principal": {past: []step{applied("kubectl", five)}, write: write{claims: renamed("kubectl", "kubectl-last-applied")}, allowed: true},
-		"49. a PUT drops the subresource of an entry": {past: []step{{manager: "keda", scales: true, edit: five}}, protect: "keda",
+		"49. a PUT drops the subresource of an entry": {past: []step{updated("helm", three.edit), {manager: "keda", scales: true, edit: five}}, protect: "keda",
 			write: write{claims: func(entries []metav1.ManagedFieldsEntry) []metav1.ManagedFieldsEntry {
-				entries[0].Subresource = ""
+				for i := range entries {
+					entries[i].Subresource = ""
+				}
 				return entries
 			}}, allowed: true},
 		"50. an object that nobody owns": {past: []step{three}, prepare: func(o object0) object0 { return withClaims(o, nil) }, write: write{edit: five}, allowed: true},

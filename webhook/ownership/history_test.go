@@ -66,7 +66,7 @@ func scaled(t require.TestingT, s server, live, next object0, manager string) ob
 		return object0{"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": object0{"name": "web", "namespace": "shop", "uid": "1"}, "spec": object0{"replicas": number}}
 	}
 	kind := schema.GroupVersionKind{Group: "autoscaling", Version: "v1", Kind: "Scale"}
-	scales, err := managedfields.NewDefaultFieldManager(s.types, oneVersion{}, oneVersion{}, oneVersion{}, kind, kind.GroupVersion(), scale, nil)
+	scales, err := managedfields.NewDefaultFieldManager(managedfields.NewDeducedTypeConverter(), oneVersion{}, oneVersion{}, oneVersion{}, kind, kind.GroupVersion(), scale, nil)
 	require.NoError(t, err)
 	out, err := scales.Update(object1(withClaims(scaleOf(live), before)), object1(withClaims(scaleOf(next), before)), manager)
 	require.NoError(t, err)
