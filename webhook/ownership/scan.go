@@ -114,13 +114,14 @@ func unescaped(key []byte) string {
 // members visits the members of an object; of anything else there are none. Keys come as they are written.
 func members(raw []byte, visit func(key, field []byte)) {
 	elements(raw, '{', func(at int) int {
-		key := at
-		at = valueEnd(raw, at)
-		name := raw[key+1 : at-1]
-		field := skip(raw, skip(raw, at)+1) // the colon
-		at = valueEnd(raw, field)
-		visit(name, raw[field:at])
-		return at
+		keyEnd := valueEnd(raw, at)
+		field := skip(raw, skip(raw, keyEnd)+1) // the colon
+		if raw[at] != '"' || keyEnd-at < 2 || field >= len(raw) {
+			return len(raw) // not JSON
+		}
+		end := valueEnd(raw, field)
+		visit(raw[at+1:keyEnd-1], raw[field:end])
+		return end
 	})
 }
 
