@@ -14,7 +14,7 @@ import (
 type acceptanceCase struct {
 	server   *server // a thing where nil
 	past     []step
-	prepare  func(object0) object0 // of what is stored
+	prepare  func(manifest) manifest // of what is stored
 	write    write
 	forge    func(*Review) // what the server does not do of itself
 	protect  string
@@ -96,7 +96,7 @@ var (
 
 func TestLeavesAndSharing(t *testing.T) {
 	textByA := applied("A", set("1", text...))
-	item := func(k []any, value int64) func(object0) { return set(value, append(k[:len(k):len(k)], "value")...) }
+	item := func(k []any, value int64) func(manifest) { return set(value, append(k[:len(k):len(k)], "value")...) }
 	runAll(t, map[string]acceptanceCase{
 		"1. U changes A's scalar":                {past: []step{textByA}, write: write{edit: set("2", text...)}, want: []string{`"A" .spec.text`}},
 		"2. U adds an unowned field, and has it": {past: []step{textByA}, write: write{edit: set(int64(3), "spec", "replicas")}, allowed: true},
@@ -130,18 +130,20 @@ func TestLeavesAndSharing(t *testing.T) {
 }
 
 func TestStructures(t *testing.T) {
-	list := func(field string, values ...any) func(object0) { return set(append([]any{}, values...), "spec", field) }
-	free := func(words ...string) func(object0) {
-		return func(o object0) {
+	list := func(field string, values ...any) func(manifest) {
+		return set(append([]any{}, values...), "spec", field)
+	}
+	free := func(words ...string) func(manifest) {
+		return func(o manifest) {
 			for _, word := range words {
 				set(word, "b", "c", string(word[0]))(o)
 			}
 		}
 	}
 	emptyDir := []any{"spec", "template", "spec", "volumes", key{"name", "tmp"}, "emptyDir"}
-	structOf := func(field string, value any) func(object0) { return set(value, "spec", "struct", field) }
+	structOf := func(field string, value any) func(manifest) { return set(value, "spec", "struct", field) }
 	numberByA := applied("A", structOf("number", int64(1)))
-	twice := []any{object0{"name": "X", "value": "1"}, object0{"name": "X", "value": "2"}}
+	twice := []any{manifest{"name": "X", "value": "1"}, manifest{"name": "X", "value": "2"}}
 	env := append(image("app")[:5:5], "env")
 	runAll(t, map[string]acceptanceCase{
 		"15. U adds a key to A's atomic map": {past: []step{applied("A", set("1", "spec", "atomicMap", "a"))}, write: write{edit: set("1", "spec", "atomicMap", "b")},
@@ -154,7 +156,7 @@ func TestStructures(t *testing.T) {
 			want: []string{`"A" .spec.set[="b"]`}},
 		"19. U reorders A's set": {past: []step{applied("A", list("set", "a", "b"))}, write: write{edit: list("set", "b", "a")}, allowed: true},
 		"19. U reorders A's containers": {server: &deployments, past: []step{applied("A", both(set("1", image("app")...), set("1", image("proxy")...)))},
-			write: write{edit: func(o object0) { reverse(o, "spec", "template", "spec", "containers") }}, allowed: true},
+			write: write{edit: func(o manifest) { reverse(o, "spec", "template", "spec", "containers") }}, allowed: true},
 		"21. U adds to a list in A's list": {past: []step{applied("A", set([]any{"1"}, "spec", "listOfLists", key{"name", "a"}, "values"))},
 			write: write{edit: set([]any{"1", "2"}, "spec", "listOfLists", key{"name", "a"}, "values")}, allowed: true},
 		"21. U removes from a list in A's list": {past: []step{applied("A", set([]any{"1", "2"}, "spec", "listOfLists", key{"name", "a"}, "values"))},
@@ -178,8 +180,8 @@ func TestStructures(t *testing.T) {
 		"26. two entries of one key: U removes both": {server: &deployments, protect: "A",
 			past: []step{updated("A", both(set("1", image("app")...), set(twice, env...)))}, write: write{edit: unset(env...)},
 			want: []string{`"A" using apps/v1 .spec.template.spec.containers[name="app"].env`}},
-		"27. U keeps A's emptyDir: {}": {server: &deployments, past: []step{applied("A", set(object0{}, emptyDir...))}, write: write{edit: set("1", "metadata", "labels", "a")}, allowed: true},
-		"27. U removes A's emptyDir: {}": {server: &deployments, past: []step{applied("A", set(object0{}, emptyDir...))}, write: write{edit: unset(emptyDir...)},
+		"27. U keeps A's emptyDir: {}": {server: &deployments, past: []step{applied("A", set(manifest{}, emptyDir...))}, write: write{edit: set("1", "metadata", "labels", "a")}, allowed: true},
+		"27. U removes A's emptyDir: {}": {server: &deployments, past: []step{applied("A", set(manifest{}, emptyDir...))}, write: write{edit: unset(emptyDir...)},
 			want: []string{`"A" .spec.template.spec.volumes[name="tmp"].emptyDir`}},
 		"28. U removes a port of A's container": {server: &deployments, past: []step{applied("A", portOf("app"))}, write: write{edit: unset(append(image("app")[:5:5], "ports")...)},
 			want: []string{`"A" .spec.template.spec.containers[name="app"].ports[containerPort=80,protocol="TCP"]`}},
@@ -197,11 +199,11 @@ func TestStructures(t *testing.T) {
 	})
 }
 
-func portOf(container string) func(object0) {
-	return set([]any{object0{"containerPort": int64(80), "protocol": "TCP"}}, append(image(container)[:5:5], "ports")...)
+func portOf(container string) func(manifest) {
+	return set([]any{manifest{"containerPort": int64(80), "protocol": "TCP"}}, append(image(container)[:5:5], "ports")...)
 }
 
-func reverse(o object0, path ...any) {
+func reverse(o manifest, path ...any) {
 	holder, last := at(o, path[:len(path)-1]), path[len(path)-1].(string)
 	var turned []any
 	for _, item := range holder[last].([]any) {
@@ -222,8 +224,8 @@ func replaced(old, with string) func(*Review) {
 }
 
 // inVersion returns what makes the claims of a manager ones in another version.
-func inVersion(manager, version string, fields ...string) func(object0) object0 {
-	return func(o object0) object0 {
+func inVersion(manager, version string, fields ...string) func(manifest) manifest {
+	return func(o manifest) manifest {
 		return withClaims(o, reclaimed(claims(o), manager, version, fields))
 	}
 }

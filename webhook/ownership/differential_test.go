@@ -44,8 +44,8 @@ func TestAPlainWriteIsJudgedAsAnApplyIs(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(400)) // a third of the time otherwise
 	checks := flag.Lookup("rapid.checks")
 	before := checks.Value.String()
-	yes(t, checks.Value.Set(fmt.Sprint(randomObjects)))
-	defer func() { yes(t, checks.Value.Set(before)) }()
+	require.NoError(t, checks.Value.Set(fmt.Sprint(randomObjects)))
+	defer func() { require.NoError(t, checks.Value.Set(before)) }()
 
 	counts := map[string]int{}
 	rapid.Check(t, func(t *rapid.T) {
@@ -77,7 +77,7 @@ var someOwners = []Owner{
 }
 
 // withOwners returns the object with owners of parts of it, or with none.
-func withOwners(t *rapid.T, m model) object0 {
+func withOwners(t *rapid.T, m model) manifest {
 	live := m.object()
 	if chance(t, 5) {
 		return live
@@ -114,7 +114,7 @@ var strictest = map[string]string{
 	ProtectAnnotation: "helm, kubectl-edit, kubectl-client-side-apply, helm-operator, kube-controller-manager, creator, ancient-changes, m00, m01, m02, m03, m04, m05, m06, m07, m08, m09",
 }
 
-func differentialCase(t *rapid.T, was model, live object0, counts map[string]int) {
+func differentialCase(t *rapid.T, was model, live manifest, counts map[string]int) {
 	edited := was.edited(t)
 	for chance(t, 30) {
 		edited = edited.edited(t)
@@ -155,7 +155,7 @@ type comparedCase struct {
 	decision Decision
 	applyErr error
 	who      string
-	live     object0
+	live     manifest
 	rewrites bool
 	review   Review
 }

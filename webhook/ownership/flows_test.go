@@ -20,7 +20,7 @@ var (
 func TestFlows(t *testing.T) {
 	app := image("app")
 	container := app[:5]
-	label := func(key, value string) func(object0) { return set(value, "metadata", "labels", key) }
+	label := func(key, value string) func(manifest) { return set(value, "metadata", "labels", key) }
 	label1, label2 := label("a", "1"), label("b", "2")
 	noClaims := func([]metav1.ManagedFieldsEntry) []metav1.ManagedFieldsEntry { return []metav1.ManagedFieldsEntry{} }
 	renamed := func(from, to string) func([]metav1.ManagedFieldsEntry) []metav1.ManagedFieldsEntry {
@@ -51,7 +51,7 @@ func TestFlows(t *testing.T) {
 			want: []string{`"A" using apps/v1 .metadata.managedFields`}},
 		"35. entries by Apply are never put together": {past: append(slices.Clip(crowd), three), protect: everybody, write: write{edit: label("u", "1")}, allowed: true},
 		"35. several versions among the oldest": {past: crowd, protect: everybody, write: write{edit: label("u", "1")}, allowed: true,
-			prepare: func(o object0) object0 {
+			prepare: func(o manifest) manifest {
 				return withClaims(o, reclaimed(claims(o), "m01", "apps/v1beta1", []string{"metadata.labels.m01"}))
 			}},
 		"37. a controller sets workingDir in A's container": {past: []step{applied("A", set("1", app...))}, write: write{edit: set("/tmp", append(container[:5:5], "workingDir")...)}, allowed: true},
@@ -100,8 +100,8 @@ func TestFlows(t *testing.T) {
 				}
 				return entries
 			}}, allowed: true},
-		"50. an object that nobody owns": {past: []step{three}, prepare: func(o object0) object0 { return withClaims(o, nil) }, write: write{edit: five}, allowed: true},
-		"50. the first apply to it gives the rest to before-first-apply": {past: []step{three}, prepare: func(o object0) object0 {
+		"50. an object that nobody owns": {past: []step{three}, prepare: func(o manifest) manifest { return withClaims(o, nil) }, write: write{edit: five}, allowed: true},
+		"50. the first apply to it gives the rest to before-first-apply": {past: []step{three}, prepare: func(o manifest) manifest {
 			o, err := deployments.apply(withClaims(o, nil), withEdit(deployments.empty(), label1), "A", false)
 			if err != nil {
 				panic(err)
@@ -116,14 +116,14 @@ func TestFlows(t *testing.T) {
 	runAll(t, tests)
 }
 
-func withEdit(o object0, edit func(object0)) object0 {
+func withEdit(o manifest, edit func(manifest)) manifest {
 	edit(o)
 	return o
 }
 
 func TestCustomResourcesAndStatus(t *testing.T) {
-	finalizers := func(names ...any) func(object0) { return set(append([]any{}, names...), "metadata", "finalizers") }
-	value := func(item string, to int64) func(object0) { return set(to, "spec", "list", key{"name", item}, "value") }
+	finalizers := func(names ...any) func(manifest) { return set(append([]any{}, names...), "metadata", "finalizers") }
+	value := func(item string, to int64) func(manifest) { return set(to, "spec", "list", key{"name", item}, "value") }
 	tests := map[string]acceptanceCase{
 		"58. the status is ignored":   {past: []step{applied("A", set("1", "spec", "text"))}, write: write{edit: set("1", "status", "phase")}, allowed: true},
 		"59. U adds a finalizer":      {past: []step{applied("A", both(three.edit, finalizers("a/b")))}, write: write{edit: finalizers("a/b", "c/d")}, allowed: true},
@@ -139,7 +139,7 @@ func TestCustomResourcesAndStatus(t *testing.T) {
 }
 
 func TestOurs(t *testing.T) {
-	annotation := func(key string, value any) func(object0) { return set(value, "metadata", "annotations", key) }
+	annotation := func(key string, value any) func(manifest) { return set(value, "metadata", "annotations", key) }
 	forgedClaim := func(entries []metav1.ManagedFieldsEntry) []metav1.ManagedFieldsEntry {
 		return append(entries, claim(Owner{Manager: "evil", Operation: apply}, deployments.fieldSet(withEdit(deployments.empty(), five))))
 	}
@@ -165,7 +165,7 @@ func TestOurs(t *testing.T) {
 		"64. a forced apply, and the policy is enforce": {past: []step{three}, write: write{forced: true, edit: five}, operator: Operator{ForcedApply: Enforce}, want: aReplicas},
 		"64. a forced apply, and the policy is warn":    {past: []step{three}, write: write{forced: true, edit: five}, operator: Operator{ForcedApply: Warn}, allowed: true, warned: aReplicas},
 		"64. a forced apply of A's own":                 {past: []step{three}, write: write{manager: "A", forced: true, edit: five}, operator: Operator{ForcedApply: Enforce}, allowed: true},
-		"65. an object that is being deleted": {past: []step{applied("A", both(three.edit, set([]any{"a/b"}, "metadata", "finalizers")))}, prepare: func(o object0) object0 {
+		"65. an object that is being deleted": {past: []step{applied("A", both(three.edit, set([]any{"a/b"}, "metadata", "finalizers")))}, prepare: func(o manifest) manifest {
 			return withEdit(o, set("2026-11-22T00:00:00Z", "metadata", "deletionTimestamp"))
 		}, write: write{edit: both(five, unset("metadata", "finalizers"))}, allowed: true},
 		"65. an owner that is not protected":                  {past: []step{updated("kubectl-edit", five)}, write: write{edit: three.edit}, allowed: true, warned: []string{`"kubectl-edit" using apps/v1 .spec.replicas`}},

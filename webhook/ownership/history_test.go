@@ -19,19 +19,19 @@ type step struct {
 	manager string
 	applies bool // server-side, with force
 	scales  bool // through /scale
-	edit    func(object0)
+	edit    func(manifest)
 }
 
-func applied(manager string, edit func(object0)) step {
+func applied(manager string, edit func(manifest)) step {
 	return step{manager: manager, applies: true, edit: edit}
 }
-func updated(manager string, edit func(object0)) step { return step{manager: manager, edit: edit} }
+func updated(manager string, edit func(manifest)) step { return step{manager: manager, edit: edit} }
 
 // history returns the object after these writes, the first of which made it.
-func (s server) history(t require.TestingT, steps ...step) object0 {
+func (s server) history(t require.TestingT, steps ...step) manifest {
 	live := s.empty()
 	for _, step := range steps {
-		next := object1(live).Object
+		next := unstructuredCopy(live).Object
 		if step.applies {
 			next = s.empty()
 		}
@@ -52,23 +52,23 @@ func (s server) history(t require.TestingT, steps ...step) object0 {
 	return live
 }
 
-func (s server) empty() object0 {
-	return object0{"apiVersion": s.kind.GroupVersion().String(), "kind": s.kind.Kind, "metadata": object0{"name": "web", "namespace": "shop"}}
+func (s server) empty() manifest {
+	return manifest{"apiVersion": s.kind.GroupVersion().String(), "kind": s.kind.Kind, "metadata": manifest{"name": "web", "namespace": "shop"}}
 }
 
 // scaled is a write to /scale, which the API server enters in the object that is scaled.
-func scaled(t require.TestingT, s server, live, next object0, manager string) object0 {
+func scaled(t require.TestingT, s server, live, next manifest, manager string) manifest {
 	handler := managedfields.NewScaleHandler(claims(live), s.kind.GroupVersion(), managedfields.ResourcePathMappings{"apps/v1": replicas})
 	before, err := handler.ToSubresource()
 	require.NoError(t, err)
-	scaleOf := func(o object0) object0 {
+	scaleOf := func(o manifest) manifest {
 		number, _, _ := unstructured.NestedInt64(o, "spec", "replicas")
-		return object0{"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": object0{"name": "web", "namespace": "shop", "uid": "1"}, "spec": object0{"replicas": number}}
+		return manifest{"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": manifest{"name": "web", "namespace": "shop", "uid": "1"}, "spec": manifest{"replicas": number}}
 	}
 	kind := schema.GroupVersionKind{Group: "autoscaling", Version: "v1", Kind: "Scale"}
 	scales, err := managedfields.NewDefaultFieldManager(managedfields.NewDeducedTypeConverter(), oneVersion{}, oneVersion{}, oneVersion{}, kind, kind.GroupVersion(), scale, nil)
 	require.NoError(t, err)
-	out, err := scales.Update(object1(withClaims(scaleOf(live), before)), object1(withClaims(scaleOf(next), before)), manager)
+	out, err := scales.Update(unstructuredCopy(withClaims(scaleOf(live), before)), unstructuredCopy(withClaims(scaleOf(next), before)), manager)
 	require.NoError(t, err)
 	entries, err := handler.ToParent(out.(*unstructured.Unstructured).GetManagedFields())
 	require.NoError(t, err)
@@ -90,7 +90,7 @@ func (s schemaTypes) ObjectToTyped(o runtime.Object, options ...typed.Validation
 }
 
 func (schemaTypes) TypedToObject(v *typed.TypedValue) (runtime.Object, error) {
-	return &unstructured.Unstructured{Object: v.AsValue().Unstructured().(object0)}, nil
+	return &unstructured.Unstructured{Object: v.AsValue().Unstructured().(manifest)}, nil
 }
 
 func schemaOf(structure string) managedfields.TypeConverter {
@@ -167,7 +167,7 @@ func reclaimed(entries []metav1.ManagedFieldsEntry, manager, version string, fie
 	return entries
 }
 
-func decodedObject(raw []byte) object0 {
+func decodedObject(raw []byte) manifest {
 	u := &unstructured.Unstructured{}
 	if err := u.UnmarshalJSON(raw); err != nil {
 		panic(err)

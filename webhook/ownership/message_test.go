@@ -11,7 +11,7 @@ import (
 )
 
 // owned is a Deployment with owners of all sorts.
-func owned(t *testing.T) object0 {
+func owned(t *testing.T) manifest {
 	return deployments.history(t,
 		applied("flux", both(three.edit, set("1", image("app")...))),
 		updated("helm", set("1", "metadata", "labels", "app")),
@@ -24,7 +24,7 @@ var everything = both(five, set("2", image("app")...), set("2", "metadata", "lab
 
 // 61: message and causes, byte for byte those of the API server's own code for the same conflict on apply.
 func TestWordsAreThoseOfServerSideApply(t *testing.T) {
-	for name, edit := range map[string]func(object0){
+	for name, edit := range map[string]func(manifest){
 		"one conflict":                            set("2", image("app")...),
 		"one conflict, through a subresource":     five,
 		"two owners, sorted":                      both(set("2", "metadata", "labels", "app"), set("2", image("app")...)),
@@ -39,7 +39,7 @@ func TestWordsAreThoseOfServerSideApply(t *testing.T) {
 			decision, err := Decide(review, Operator{})
 
 			require.NoError(t, err)
-			_, applyErr := deployments.apply(live, withEdit(object1(live).Object, edit), "ci", false)
+			_, applyErr := deployments.apply(live, withEdit(unstructuredCopy(live).Object, edit), "ci", false)
 			var status apierrors.APIStatus
 			require.ErrorAs(t, applyErr, &status)
 			message, _, found := strings.Cut(decision.Message(), "\nThere are three ways out:\n")
@@ -117,7 +117,7 @@ There are three ways out:
 }
 
 func TestForceNeedsIntentAndPermission(t *testing.T) {
-	annotated := func(version string) func(object0) {
+	annotated := func(version string) func(manifest) {
 		return both(set("2", image("app")...), set(version, "metadata", "annotations", ForceAnnotation))
 	}
 	tests := map[string]struct {
@@ -159,7 +159,7 @@ func TestForceNeedsIntentAndPermission(t *testing.T) {
 }
 
 func TestWarningsSayWhatIsTaken(t *testing.T) {
-	many := func(o object0) {
+	many := func(o manifest) {
 		for i := range 40 {
 			set("2", "metadata", "labels", strings.Repeat("x", 20)+string(rune('A'+i)))(o)
 		}
@@ -167,7 +167,7 @@ func TestWarningsSayWhatIsTaken(t *testing.T) {
 	tests := map[string]struct {
 		mode string
 		past step
-		edit func(object0)
+		edit func(manifest)
 		want []string
 	}{
 		"an owner that is not protected": {"enforce", updated("kubectl-edit", five), three.edit,
@@ -177,7 +177,7 @@ func TestWarningsSayWhatIsTaken(t *testing.T) {
 		"a mode that is not valid counts as warn, and says so": {"on", applied("flux", five), three.edit,
 			[]string{`sluice: annotation sluice.dev/ownership counts for nothing: "on" is not one of ignore, warn, enforce`,
 				`sluice: this write takes .spec.replicas from "flux", which sluice.dev/ownership=enforce would refuse`}},
-		"more than there is room for": {"enforce", updated("x", many), func(o object0) { delete(o["metadata"].(object0), "labels") },
+		"more than there is room for": {"enforce", updated("x", many), func(o manifest) { delete(o["metadata"].(manifest), "labels") },
 			[]string{`sluice: this write takes .metadata.labels.xxxxxxxxxxxxxxxxxxxxA, .metadata.labels.xxxxxxxxxxxxxxxxxxxxB, .metadata.labels.xxxxxxxxxxxxxxxxxxxxC, .metadata.labels.xxxxxxxxxxxxxxxxxxxxD and 36 more from "x" using apps/v1`}},
 	}
 	for name, test := range tests {

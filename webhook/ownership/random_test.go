@@ -184,15 +184,15 @@ func (m model) copied() model {
 }
 
 // object renders it; a part leaves out what every Deployment has.
-func (m model) object() object0 {
-	metadata := object0{"name": "web", "namespace": "shop", "resourceVersion": "1207", "uid": "6f1ad30c-98ba-4ef4-8a8d-1a2f6f9d5a10"}
+func (m model) object() manifest {
+	metadata := manifest{"name": "web", "namespace": "shop", "resourceVersion": "1207", "uid": "6f1ad30c-98ba-4ef4-8a8d-1a2f6f9d5a10"}
 	setMap(metadata, "labels", m.Labels)
 	setMap(metadata, "annotations", m.Annotations)
 	setList(metadata, "finalizers", m.Finalizers, func(s string) any { return s })
-	templateMeta, pod, template, spec := object0{}, object0{}, object0{}, object0{}
+	templateMeta, pod, template, spec := manifest{}, manifest{}, manifest{}, manifest{}
 	setMap(templateMeta, "labels", m.TemplateLabels)
 	setMap(pod, "nodeSelector", m.NodeSelector)
-	setList(pod, "tolerations", m.Tolerations, func(s string) any { return object0{"key": s} })
+	setList(pod, "tolerations", m.Tolerations, func(s string) any { return manifest{"key": s} })
 	setList(pod, "volumes", m.Volumes, volume)
 	setList(pod, "containers", m.Containers, containerModel.object)
 	if m.Grace > 0 {
@@ -204,7 +204,7 @@ func (m model) object() object0 {
 	setObject(template, "metadata", templateMeta)
 	setObject(template, "spec", pod)
 	setObject(spec, "template", template)
-	o := object0{"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata}
+	o := manifest{"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata}
 	setObject(o, "spec", spec)
 	return o
 }
@@ -212,55 +212,55 @@ func (m model) object() object0 {
 func volume(v pair) any {
 	switch v.Value {
 	case "emptyDir":
-		return object0{"name": v.Name, "emptyDir": object0{}}
+		return manifest{"name": v.Name, "emptyDir": manifest{}}
 	case "memory":
-		return object0{"name": v.Name, "emptyDir": object0{"medium": "Memory"}}
+		return manifest{"name": v.Name, "emptyDir": manifest{"medium": "Memory"}}
 	default:
-		return object0{"name": v.Name, "configMap": object0{"name": "web"}}
+		return manifest{"name": v.Name, "configMap": manifest{"name": "web"}}
 	}
 }
 
 func (c containerModel) object() any {
-	o := object0{"name": c.Name}
+	o := manifest{"name": c.Name}
 	for key, value := range map[string]string{"image": c.Image, "workingDir": c.WorkingDir} {
 		if value != "" {
 			o[key] = value
 		}
 	}
 	if c.CPU != "" {
-		o["resources"] = object0{"limits": object0{"cpu": c.CPU}}
+		o["resources"] = manifest{"limits": manifest{"cpu": c.CPU}}
 	}
 	setList(o, "args", c.Args, func(s string) any { return s })
 	setList(o, "env", c.Env, func(p pair) any {
 		if p.Value == "" {
-			return object0{"name": p.Name}
+			return manifest{"name": p.Name}
 		}
-		return object0{"name": p.Name, "value": p.Value}
+		return manifest{"name": p.Name, "value": p.Value}
 	})
 	setList(o, "ports", c.Ports, func(s string) any {
 		var number int64
 		var protocol string
 		_, _ = fmt.Sscanf(s, "%d/%s", &number, &protocol)
-		return object0{"containerPort": number, "protocol": protocol}
+		return manifest{"containerPort": number, "protocol": protocol}
 	})
 	return o
 }
 
-func setMap(in object0, key string, values map[string]string) {
-	o := object0{}
+func setMap(in manifest, key string, values map[string]string) {
+	o := manifest{}
 	for k, v := range values {
 		o[k] = v
 	}
 	setObject(in, key, o)
 }
 
-func setObject(in object0, key string, o object0) {
+func setObject(in manifest, key string, o manifest) {
 	if len(o) > 0 {
 		in[key] = o
 	}
 }
 
-func setList[T any](in object0, key string, values []T, item func(T) any) {
+func setList[T any](in manifest, key string, values []T, item func(T) any) {
 	var items []any
 	for _, v := range values {
 		items = append(items, item(v))

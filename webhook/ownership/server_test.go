@@ -3,7 +3,6 @@ package ownership
 import (
 	"encoding/json"
 	"errors"
-	"testing"
 
 	"github.com/stretchr/testify/require"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -26,7 +25,8 @@ type server struct {
 	scale *managedfields.FieldManager
 }
 
-type object0 = map[string]any
+// manifest is an object as JSON decodes it.
+type manifest = map[string]any
 
 var deployments = newServer(schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "Deployment"},
 	applyconfigurations.NewTypeConverter(scheme.Scheme))
@@ -49,7 +49,7 @@ func newServer(kind schema.GroupVersionKind, types managedfields.TypeConverter) 
 type oneVersion struct{}
 
 func (oneVersion) New(kind schema.GroupVersionKind) (runtime.Object, error) {
-	u := &unstructured.Unstructured{Object: object0{}}
+	u := &unstructured.Unstructured{Object: manifest{}}
 	u.SetGroupVersionKind(kind)
 	return u, nil
 }
@@ -65,13 +65,13 @@ func (oneVersion) ConvertFieldLabel(schema.GroupVersionKind, string, string) (st
 	return "", "", errors.New("unused")
 }
 
-func object1(content object0) *unstructured.Unstructured {
+func unstructuredCopy(content manifest) *unstructured.Unstructured {
 	return (&unstructured.Unstructured{Object: content}).DeepCopy()
 }
 
 // update is a PUT or a patch: it stores the object whole.
-func (s server) update(live, content object0, manager string) object0 {
-	out, err := s.main.Update(object1(live), object1(content), manager)
+func (s server) update(live, content manifest, manager string) manifest {
+	out, err := s.main.Update(unstructuredCopy(live), unstructuredCopy(content), manager)
 	if err != nil {
 		panic(err)
 	}
@@ -79,12 +79,12 @@ func (s server) update(live, content object0, manager string) object0 {
 }
 
 // apply is a server-side apply.
-func (s server) apply(live, config object0, manager string, force bool) (object0, error) {
-	applied := object1(config)
+func (s server) apply(live, config manifest, manager string, force bool) (manifest, error) {
+	applied := unstructuredCopy(config)
 	for _, field := range []string{"managedFields", "uid", "resourceVersion"} {
 		unstructured.RemoveNestedField(applied.Object, "metadata", field)
 	}
-	out, err := s.main.Apply(object1(live), applied, manager, force)
+	out, err := s.main.Apply(unstructuredCopy(live), applied, manager, force)
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +92,7 @@ func (s server) apply(live, config object0, manager string, force bool) (object0
 }
 
 // fieldSet returns what an applier of the content owns.
-func (s server) fieldSet(content object0) *fieldpath.Set {
+func (s server) fieldSet(content manifest) *fieldpath.Set {
 	value, err := s.types.ObjectToTyped(&unstructured.Unstructured{Object: content}, typed.AllowDuplicates)
 	if err != nil {
 		panic(err)
@@ -118,24 +118,22 @@ func claim(o Owner, set *fieldpath.Set) metav1.ManagedFieldsEntry {
 	}
 	return metav1.ManagedFieldsEntry{
 		Manager: o.Manager, Operation: metav1.ManagedFieldsOperationType(o.Operation), APIVersion: version, Subresource: o.Subresource,
-		FieldsType: fieldsV1, FieldsV1: &metav1.FieldsV1{Raw: fields},
+		FieldsType: fieldsV1, FieldsV1: metav1.NewFieldsV1(string(fields)),
 	}
 }
 
-func claims(content object0) []metav1.ManagedFieldsEntry {
+func claims(content manifest) []metav1.ManagedFieldsEntry {
 	return (&unstructured.Unstructured{Object: content}).GetManagedFields()
 }
 
-func withClaims(content object0, entries []metav1.ManagedFieldsEntry) object0 {
-	u := object1(content)
+func withClaims(content manifest, entries []metav1.ManagedFieldsEntry) manifest {
+	u := unstructuredCopy(content)
 	u.SetManagedFields(entries)
 	return u.Object
 }
 
-func raw(t require.TestingT, content object0) json.RawMessage {
+func raw(t require.TestingT, content manifest) json.RawMessage {
 	encoded, err := json.Marshal(content)
 	require.NoError(t, err)
 	return encoded
 }
-
-func yes(t testing.TB, err error) { t.Helper(); require.NoError(t, err) }

@@ -68,10 +68,10 @@ func (t *taking) path(path fieldpath.Path) error {
 		return err
 	}
 	field := path.String()
-	switch how {
-	case Removed:
+	if how == Removed {
 		t.removed.Insert(path.Copy())
-	case Rewritten:
+	}
+	if how == Rewritten {
 		if t.rewritten {
 			return nil
 		}
@@ -100,10 +100,11 @@ func (t *taking) how(path fieldpath.Path) (How, error) {
 	if t.entry.APIVersion != t.old.APIVersion {
 		return t.howInOtherVersion(path)
 	}
-	switch t.change(t.held, path) {
-	case Modified:
+	change := t.change(t.held, path)
+	if change == Modified {
 		return t.howModified(path)
-	case Removed:
+	}
+	if change == Removed {
 		return t.howRemoved(path)
 	}
 	return t.howUnchanged(path)

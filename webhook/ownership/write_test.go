@@ -12,24 +12,24 @@ type write struct {
 	manager string // the field manager, or the user agent's name
 	unnamed bool   // the request names no field manager
 	user    string // bob where empty
-	edit    func(object0)
+	edit    func(manifest)
 	// forced is a server-side apply with force of what edit makes of an empty object.
 	forced bool
 	// later is what other webhooks do afterwards; claims is what the body says for managedFields.
-	later  func(object0)
+	later  func(manifest)
 	claims func([]metav1.ManagedFieldsEntry) []metav1.ManagedFieldsEntry
 	server *server
 }
 
 // review returns what the webhook is sent of it.
-func (w write) review(t require.TestingT, live object0) Review {
+func (w write) review(t require.TestingT, live manifest) Review {
 	s := deployments
 	if w.server != nil {
 		s = *w.server
 	}
 	stored := w.stored(t, s, live)
 	if w.later != nil {
-		stored = object1(stored).Object
+		stored = unstructuredCopy(stored).Object
 		w.later(stored)
 	}
 	r := Review{Old: raw(t, live), New: raw(t, stored), User: w.user, FieldManager: w.manager, Resource: "deployments.apps"}
@@ -42,15 +42,15 @@ func (w write) review(t require.TestingT, live object0) Review {
 	return r
 }
 
-func (w write) stored(t require.TestingT, s server, live object0) object0 {
+func (w write) stored(t require.TestingT, s server, live manifest) manifest {
 	if w.forced {
-		config := object0{"apiVersion": s.kind.GroupVersion().String(), "kind": s.kind.Kind, "metadata": object0{"name": "web", "namespace": "shop"}}
+		config := manifest{"apiVersion": s.kind.GroupVersion().String(), "kind": s.kind.Kind, "metadata": manifest{"name": "web", "namespace": "shop"}}
 		w.edit(config)
 		stored, err := s.apply(live, config, w.manager, true)
 		require.NoError(t, err)
 		return stored
 	}
-	body := object1(live).Object
+	body := unstructuredCopy(live).Object
 	if w.edit != nil {
 		w.edit(body)
 	}
@@ -68,16 +68,16 @@ func image(container string) []any {
 }
 
 // set returns an edit that sets a value; the path's steps are names and keys.
-func set(value any, path ...any) func(object0) {
-	return func(o object0) {
+func set(value any, path ...any) func(manifest) {
+	return func(o manifest) {
 		last := len(path) - 1
 		at(o, path[:last])[path[last].(string)] = value
 	}
 }
 
 // unset returns an edit that removes a field or, where the path ends in a key, an item.
-func unset(path ...any) func(object0) {
-	return func(o object0) {
+func unset(path ...any) func(manifest) {
+	return func(o manifest) {
 		last := len(path) - 1
 		if name, ok := path[last].(string); ok {
 			delete(at(o, path[:last]), name)
@@ -85,12 +85,12 @@ func unset(path ...any) func(object0) {
 		}
 		holder := at(o, path[:last-1])
 		k, name := path[last].(key), path[last-1].(string)
-		holder[name] = slices.DeleteFunc(slices.Clone(holder[name].([]any)), func(item any) bool { return item.(object0)[k.name] == k.value })
+		holder[name] = slices.DeleteFunc(slices.Clone(holder[name].([]any)), func(item any) bool { return item.(manifest)[k.name] == k.value })
 	}
 }
 
 // at returns the object at a path, and makes what is missing.
-func at(o object0, path []any) object0 {
+func at(o manifest, path []any) manifest {
 	for i, step := range path {
 		name, ok := step.(string)
 		if !ok {
@@ -103,27 +103,27 @@ func at(o object0, path []any) object0 {
 			}
 		}
 		if _, ok := o[name]; !ok {
-			o[name] = object0{}
+			o[name] = manifest{}
 		}
-		o = o[name].(object0)
+		o = o[name].(manifest)
 	}
 	return o
 }
 
-func item(o object0, list string, k key) object0 {
+func item(o manifest, list string, k key) manifest {
 	items, _ := o[list].([]any)
 	for _, each := range items {
-		if each.(object0)[k.name] == k.value {
-			return each.(object0)
+		if each.(manifest)[k.name] == k.value {
+			return each.(manifest)
 		}
 	}
-	made := object0{k.name: k.value}
+	made := manifest{k.name: k.value}
 	o[list] = append(slices.Clone(items), made)
 	return made
 }
 
-func both(edits ...func(object0)) func(object0) {
-	return func(o object0) {
+func both(edits ...func(manifest)) func(manifest) {
+	return func(o manifest) {
 		for _, edit := range edits {
 			edit(o)
 		}
