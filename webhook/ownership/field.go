@@ -52,16 +52,15 @@ func (f Field) validate() error {
 
 // covers tells whether the path is the field or below it. It goes element by element, so `.spec.re` is
 // not `.spec.replicas`.
-func (f Field) covers(path fieldpath.Path) bool {
+func (f Field) covers(path fieldpath.Path, texts []string) bool {
 	rest := string(f)
-	for _, element := range path {
-		text := element.String()
+	for i, text := range texts {
 		switch after, ok := strings.CutPrefix(rest, text); {
 		case ok && after == "":
 			return true
 		case ok && (after[0] == '.' || after[0] == '['):
 			rest = after
-		case element.FieldName == nil && strings.HasPrefix(rest, "[*]"):
+		case path[i].FieldName == nil && strings.HasPrefix(rest, "[*]"):
 			if rest = rest[len("[*]"):]; rest == "" {
 				return true
 			}
@@ -74,8 +73,12 @@ func (f Field) covers(path fieldpath.Path) bool {
 }
 
 func covered(fields []Field, path fieldpath.Path) bool {
+	texts := make([]string, len(path))
+	for i, element := range path {
+		texts[i] = element.String()
+	}
 	for _, field := range fields {
-		if field.covers(path) {
+		if field.covers(path, texts) {
 			return true
 		}
 	}

@@ -37,7 +37,7 @@ func (c *comparison) writer() (string, error) {
 		if before != nil && before.Time == e.Time && sameFields(e, before) {
 			continue
 		}
-		wrote, err := c.holdsChange(e)
+		wrote, err := c.wrote(e, before)
 		if err != nil {
 			return "", err
 		}
@@ -52,11 +52,18 @@ func (c *comparison) writer() (string, error) {
 	return found, nil
 }
 
-// holdsChange tells whether a value that an entry holds changed or came.
-func (c *comparison) holdsChange(e *entry) (bool, error) {
+// wrote tells whether a write may be entered in an entry that changed: it is new, or its time moved, or it
+// has more fields than before; and a value that it holds changed or came.
+func (c *comparison) wrote(e, before *entry) (bool, error) {
 	set, err := e.fields()
 	if err != nil {
 		return false, err
+	}
+	if before != nil && before.Time == e.Time {
+		had, err := before.fields()
+		if err != nil || set.Difference(had).Empty() {
+			return false, err
+		}
 	}
 	found := false
 	set.Iterate(func(path fieldpath.Path) {

@@ -184,13 +184,16 @@ func valueEnd(raw []byte, at int) int {
 }
 
 func stringEnd(raw []byte, at int) int {
-	for at++; at < len(raw); at++ {
-		switch raw[at] {
-		case '\\':
-			at++
-		case '"':
-			return at + 1
+	for at++; at < len(raw); {
+		quote := bytes.IndexByte(raw[at:], '"')
+		if quote < 0 {
+			break
 		}
+		escape := bytes.IndexByte(raw[at:at+quote], '\\')
+		if escape < 0 {
+			return at + quote + 1
+		}
+		at += escape + 2
 	}
-	return min(at, len(raw))
+	return len(raw)
 }
