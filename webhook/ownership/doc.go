@@ -23,7 +23,7 @@
 //	  the claim is in another version: it went with all others           nothing: that version is not served
 //	  changed or new, and the requester wrote it by apply                Applied: it used force
 //	  changed or new                                                     Modified
-//	  gone with a list item that the requester alone held                nothing, as with apply
+//	  gone with a list item that the requester held and the owner not    nothing, as with apply
 //	  gone                                                               Removed
 //	  there, unchanged; the owner holds it under another name, or the
 //	    API server merged old entries, or left all out for their size    nothing
@@ -69,6 +69,8 @@
 //     managers, or let Operator.Unknown be enforce.
 //   - Names are self-asserted: without bindings this guards against mistakes, not against attackers. Equal
 //     names (`manager` is a common one) are one owner.
+//   - Whoever may edit a workload may write its policy annotations, unless somebody owns them or the Namespace
+//     denies overrides. The write that changes them is judged by the old ones, the next one is not.
 //   - DELETE and CREATE anew goes past all claims.
 //   - What another webhook changes after the API server's bookkeeping belongs to nobody: FindUntraced finds
 //     it, for the log. Where such a webhook sets a field back, the claim is gone all the same, and that is
@@ -85,7 +87,9 @@
 // # Cost
 //
 // Entries that are the same before and after are not parsed, values are found without decoding the objects.
-// See BenchmarkDecide.
+// BenchmarkDecide, a Deployment of three containers with five owners, on two shared and busy cores: 0.2 ms of CPU
+// and 10 KB of garbage where nobody loses anything, 0.4 ms and 45 KB where one owner does, 0.8 ms and 95 KB where
+// all five do.
 //
 // # Decisions
 //
