@@ -123,7 +123,9 @@ func TestLeavesAndSharing(t *testing.T) {
 			want: []string{`"A" .spec.list[name="b"].value`}},
 		"12. U removes A's item": {past: []step{applied("A", item(item1, 1)), updated("U", item(item2, 1))}, write: write{edit: unset(item1...)},
 			want: []string{`"A" .spec.list[name="a"]`}},
-		"12. U removes its own item":         {past: []step{applied("A", item(item1, 1)), updated("U", item(item2, 1))}, write: write{edit: unset(item2...)}, allowed: true},
+		"12. U removes its own item": {past: []step{applied("A", item(item1, 1)), updated("U", item(item2, 1))}, write: write{edit: unset(item2...)}, allowed: true},
+		"12. A removes an item that A and B own": {past: []step{applied("A", item(item1, 1)), applied("B", item(item1, 1)), updated("U", item(item2, 1))}, write: write{manager: "A", edit: unset(item1...)},
+			want: []string{`"B" .spec.list[name="a"]`}},
 		"14. A removes what it alone owns":   {past: []step{textByA, updated("U", item(item1, 1))}, write: write{manager: "A", edit: unset(text...)}, allowed: true},
 		"14. A removes it without a manager": {past: []step{textByA}, write: write{manager: "A", unnamed: true, edit: unset(text...)}, allowed: true, warned: []string{`"A" .spec.text`}},
 	})

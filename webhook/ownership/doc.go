@@ -77,6 +77,8 @@
 //     reported as Rewritten.
 //   - Claims in other versions of the API are judged by the API server's comparison alone. One that is dropped whole is
 //     taken for one of a version that is no longer served.
+//   - Where a struct of a custom resource becomes atomic in a new schema, the API server rewrites the claims to its
+//     parts. A body that does so cannot be told from that, and is not reported.
 //   - An object above 512 KiB that comes without managedFields is judged by its values only: the API server itself
 //     leaves them out where an object gets too large to be stored.
 //   - Lists and maps that are atomic, like args, have one owner as a whole.

@@ -93,6 +93,15 @@ func TestFlows(t *testing.T) {
 		"48. a PUT renames A's entry":                    {past: []step{three}, write: write{claims: renamed("A", "U")}, want: []string{`"A" .metadata.managedFields`}},
 		"48. a PUT merges A's entry with B's":            {past: []step{three, applied("B", five)}, write: write{claims: renamed("B", "U")}, want: []string{`"B" .metadata.managedFields`}},
 		"48. a PUT gives an alias of the same principal": {past: []step{applied("kubectl", five)}, write: write{claims: renamed("kubectl", "kubectl-last-applied")}, allowed: true},
+		"48. a PUT turns A's claims by Apply into ones by Update": {past: []step{three}, want: []string{`"A" .metadata.managedFields`},
+			write: write{claims: func(entries []metav1.ManagedFieldsEntry) []metav1.ManagedFieldsEntry {
+				entries[0].Operation = metav1.ManagedFieldsOperationUpdate
+				return entries
+			}}},
+		"48. a PUT turns A's claims into one to the whole spec": {past: []step{three}, want: []string{`"A" .metadata.managedFields`},
+			write: write{claims: func(entries []metav1.ManagedFieldsEntry) []metav1.ManagedFieldsEntry {
+				return reclaimed(entries, "A", "apps/v1", []string{"spec"})
+			}}},
 		"49. a PUT drops the subresource of an entry": {past: []step{updated("helm", three.edit), {manager: "keda", scales: true, edit: five}}, protect: "keda",
 			write: write{claims: func(entries []metav1.ManagedFieldsEntry) []metav1.ManagedFieldsEntry {
 				for i := range entries {

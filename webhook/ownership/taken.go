@@ -157,8 +157,8 @@ func (t *taking) howRemoved(path fieldpath.Path) (How, error) {
 	}
 	for i := len(path) - 1; i > 0; i-- {
 		item := path[:i]
-		if item[i-1].FieldName != nil || t.held.Has(item) {
-			continue
+		if item[i-1].FieldName != nil {
+			continue // what the owner held itself of what contains the path was judged before
 		}
 		if mine, err := t.dropped(item); mine || err != nil {
 			return "", err
@@ -193,8 +193,7 @@ func (t *taking) howUnchanged(path fieldpath.Path) (How, error) {
 		return "", nil
 	}
 	for _, e := range now {
-		heir := e == t.after || t.operator.principal(e.Manager) == t.operator.principal(t.entry.Manager) || t.capped(e)
-		if !heir {
+		if e != t.after && !t.inherits(e) && !t.capped(e) {
 			continue
 		}
 		if has, err := e.has(path); has || err != nil {
@@ -205,6 +204,13 @@ func (t *taking) howUnchanged(path fieldpath.Path) (How, error) {
 		return "", err
 	}
 	return Rewritten, nil
+}
+
+// inherits tells whether an entry is the same principal's, and as well protected: an applier's claims that
+// became claims by Update would be anyone's with the next write.
+func (t *taking) inherits(e *entry) bool {
+	return t.operator.principal(e.Manager) == t.operator.principal(t.entry.Manager) &&
+		(e.Operation == apply || t.entry.Operation != apply || t.protects(e, ""))
 }
 
 // capped tells whether an entry is the one in which the API server puts the oldest Update entries.

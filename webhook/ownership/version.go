@@ -1,6 +1,10 @@
 package ownership
 
-import "sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+import (
+	"strings"
+
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+)
 
 // The API server keeps claims in the version in which they were made, and rewrites them when a struct of a
 // version becomes atomic: what was owned field by field is owned as a whole then.
@@ -41,10 +45,17 @@ func (t *taking) becameAtomic(path fieldpath.Path) (bool, error) {
 				t.removed.Insert(whole.Copy()) // its other parts need no mention
 				t.conflicts = append(t.conflicts, t.conflict(whole.String(), Modified))
 			}
-			if e == t.after || t.change(set, whole) == Modified {
+			if e == t.after && t.custom() || e != t.after && t.change(set, whole) == Modified {
 				return true, nil
 			}
 		}
 	}
 	return false, nil
+}
+
+// custom tells whether the object is of a custom resource. The structs of Kubernetes' own kinds do not become
+// atomic, so where that seems so a body rewrote the claims.
+func (t *taking) custom() bool {
+	group, _, _ := strings.Cut(t.old.APIVersion, "/")
+	return strings.Contains(group, ".") && !strings.HasSuffix(group, ".k8s.io")
 }
