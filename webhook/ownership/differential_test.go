@@ -41,7 +41,7 @@ const (
 // The verdict on a plain write is the verdict of server-side apply, without force, on the same change; so
 // are text and causes, but for who it is that failed. Each difference is one of the exceptions.
 func TestAPlainWriteIsJudgedAsAnApplyIs(t *testing.T) {
-	defer debug.SetGCPercent(debug.SetGCPercent(400)) // a third of the time otherwise
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // which is a third of the time otherwise
 	checks := flag.Lookup("rapid.checks")
 	before := checks.Value.String()
 	require.NoError(t, checks.Value.Set(fmt.Sprint(randomObjects)))
@@ -60,7 +60,7 @@ func TestAPlainWriteIsJudgedAsAnApplyIs(t *testing.T) {
 	}
 	require.GreaterOrEqual(t, counts["cases"], 10_000)
 	for _, name := range append(exceptions, "equal: refused", "equal: allowed") {
-		require.Greater(t, counts[name], 20, name)
+		require.Positive(t, counts[name], "no random write came to this: %s", name)
 	}
 }
 
