@@ -1,0 +1,75 @@
+package ownership
+
+import (
+	"encoding/json"
+	"errors"
+
+	kjson "sigs.k8s.io/json"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	"sluice.dev/sluice/canary"
+)
+
+// object is one of the two objects of a review. Of its content only what is asked for is looked at.
+type object struct {
+	head
+	raw json.RawMessage
+	// path was asked for last, and values are what is at each of its steps: paths come in the order of a
+	// tree, so the next one mostly begins like it.
+	path   fieldpath.Path
+	values [][][]byte
+}
+
+type head struct {
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+	Metadata   struct {
+		Name              string            `json:"name"`
+		Namespace         string            `json:"namespace"`
+		ResourceVersion   string            `json:"resourceVersion"`
+		DeletionTimestamp *string           `json:"deletionTimestamp"`
+		Annotations       map[string]string `json:"annotations"`
+		ManagedFields     entries           `json:"managedFields"`
+	} `json:"metadata"`
+}
+
+func decodeObject(raw json.RawMessage) (*object, error) {
+	o := &object{raw: raw}
+	if err := kjson.UnmarshalCaseSensitivePreserveInts(raw, &o.head); err != nil {
+		return nil, err
+	}
+	for _, e := range o.Metadata.ManagedFields {
+		if e == nil {
+			return nil, errors.New("managedFields has a null entry")
+		}
+		if err := e.validate(); err != nil {
+			return nil, err
+		}
+	}
+	return o, nil
+}
+
+func (o *object) releasing() bool { return o.Metadata.Annotations[canary.ReleaseAnnotation] != "" }
+
+// at returns the raw values at a path: none where it is absent, several where a list has several items of
+// one key.
+func (o *object) at(path fieldpath.Path) [][]byte {
+	common := 0
+	for common < len(path) && common < len(o.path) && path[common].Equals(o.path[common]) {
+		common++
+	}
+	o.path, o.values = append(o.path[:common], path[common:]...), o.values[:common]
+	above := [][]byte{o.raw}
+	if common > 0 {
+		above = o.values[common-1]
+	}
+	for _, step := range path[common:] {
+		var found [][]byte
+		for _, raw := range above {
+			found = append(found, descend(raw, step)...)
+		}
+		o.values = append(o.values, found)
+		above = found
+	}
+	return above
+}

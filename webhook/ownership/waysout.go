@@ -1,0 +1,92 @@
+package ownership
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// subject is the object of a write, and how commands name it.
+type subject struct {
+	kind, group, name, namespace string
+	resource                     string // "deployments.apps"
+	resourceVersion              string
+	requester                    Requester
+	// named: the request named its field manager, so the client has a way to choose it.
+	named        bool
+	notPermitted bool
+}
+
+func (c *comparison) subject() subject {
+	group, _, ok := strings.Cut(c.old.APIVersion, "/")
+	if !ok {
+		group = ""
+	}
+	return subject{
+		kind: c.old.Kind, group: group, name: c.old.Metadata.Name, namespace: c.old.Metadata.Namespace,
+		resource: c.Resource, resourceVersion: c.old.Metadata.ResourceVersion, named: c.FieldManager != "",
+	}
+}
+
+// target names the object as kubectl does, "deployment/web -n shop".
+func (s subject) target() string {
+	target := strings.ToLower(s.kind) + "/" + s.name
+	if s.namespace != "" {
+		target += " -n " + s.namespace
+	}
+	return target
+}
+
+// waysOut lists what to do instead, with the commands.
+func (d Decision) waysOut() []string {
+	s := d.subject
+	var lines []string
+	if s.requester.Disbelieved {
+		lines = append(lines, fmt.Sprintf("%q is not %q: that manager is bound to other users.", d.user, s.requester.Manager))
+	}
+	if s.notPermitted {
+		lines = append(lines, fmt.Sprintf("%q may not force it: that needs the verb %q on %s.", d.user, VerbForce, s.resource))
+	}
+	lines = append(lines, "There are three ways out:")
+	if all := d.rewritten(); all {
+		return append(lines,
+			"1. agree: send managedFields as they are, or none at all: kubectl get "+s.target()+" -o yaml --show-managed-fields",
+			"2. give it up: leave managedFields out of what you send",
+			"3. force it: "+s.forceCommand())
+	}
+	return append(lines,
+		"1. agree: send the value that is there, or have the owner change it: kubectl get "+s.target()+" -o yaml --show-managed-fields",
+		"2. give it up: leave the field out, and apply what is left server-side, which removes nothing of others: "+s.applyCommand(""),
+		"3. force it: "+s.forceCommand())
+}
+
+// rewritten tells whether only claims are at stake and no field.
+func (d Decision) rewritten() bool {
+	return !slices.ContainsFunc(d.Refused, func(c Conflict) bool { return c.How != Rewritten })
+}
+
+func (s subject) applyCommand(flags string) string {
+	if s.requester.Manager == helm {
+		return "helm upgrade --server-side=true" + flags + " RELEASE CHART (Helm 4)"
+	}
+	namespace := ""
+	if s.namespace != "" {
+		namespace = " -n " + s.namespace
+	}
+	return "kubectl apply --server-side" + flags + namespace + " -f FILE"
+}
+
+// forceCommand is what the client can do: one that names its field manager can name another, and any
+// other can set an annotation.
+func (s subject) forceCommand() string {
+	permission := fmt.Sprintf(" (needs the verb %q on %s)", VerbForce, s.resource)
+	switch {
+	case s.requester.Manager == helm:
+		return s.applyCommand(" --force-conflicts")
+	case kubectlManagers[s.requester.Manager] && s.named:
+		return "the same kubectl command with --field-manager=" + ForceManager + permission
+	case s.requester.is(kubectl):
+		return "kubectl patch " + s.target() + " --field-manager=" + ForceManager + " -p PATCH" + permission
+	}
+	return fmt.Sprintf("the same write with the annotation %s: %q%s", ForceAnnotation, s.resourceVersion, permission)
+}
