@@ -10,10 +10,10 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"sluice.dev/sluice/canary"
@@ -26,11 +26,12 @@ import (
 func (c *Collector) repair(ctx context.Context, namespace string, users users, exist map[string]bool) error {
 	of := &metav1.PartialObjectMetadata{}
 	of.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
-	err := c.client.Get(ctx, types.NamespacedName{Name: namespace}, of)
-	if client.IgnoreNotFound(err) != nil {
+	if err := c.client.Get(ctx, types.NamespacedName{Name: namespace}, of); apierrors.IsNotFound(err) {
+		return nil
+	} else if err != nil {
 		return fmt.Errorf("reading the Namespace: %w", err)
 	}
-	if err != nil || of.Labels[canary.EnabledLabel] != "true" {
+	if of.Labels[canary.EnabledLabel] != "true" {
 		delete(c.told, namespace)
 		return nil
 	}
