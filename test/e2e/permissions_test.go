@@ -24,6 +24,7 @@ var unusedHere = map[string]string{
 	"update coordination.k8s.io/leases": "sluice dev stands for no election: test/e2e/serve does",
 	"update secrets":                    "the certificate authority is renewed after months: tests of certs; the hash key is rotated in test/e2e/config/keys",
 	"patch apps/daemonsets":             "DaemonSets get their config in test/e2e/config",
+	"patch apps/daemonsets/status":      "a change of a DaemonSet's config is kept back in test/e2e/config",
 	"patch events.k8s.io/events":        "an Event becomes a series when it repeats within six minutes, and sluice says each thing once",
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -12,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"sluice.dev/sluice/canary"
+	"sluice.dev/sluice/hashing"
 	"sluice.dev/sluice/test/builders"
 )
 
@@ -85,4 +87,16 @@ func TestConfigOfADaemonSetRollsOutNatively(t *testing.T) {
 	revisions, err := s.Admin.AppsV1().ControllerRevisions(s.Name).List(t.Context(), metav1.ListOptions{LabelSelector: "app=agent"})
 	require.NoError(t, err)
 	require.Len(t, revisions.Items, 2)
+
+	for i := range 3 {
+		before := digestOf(await("it is there", func(*appsv1.DaemonSet) bool { return true }).Spec.Template)
+		s.set("app", "GREETING", fmt.Sprintf("change %d", i+2))
+		await("the new config is rolled out", func(d *appsv1.DaemonSet) bool { return digestOf(d.Spec.Template) != before })
+	}
+	s.set("app", "GREETING", "the fifth change")
+	await("the condition of a change that is kept back", func(d *appsv1.DaemonSet) bool {
+		return slices.ContainsFunc(d.Status.Conditions, func(c appsv1.DaemonSetCondition) bool {
+			return c.Type == hashing.ConditionConfigPostponed && c.Reason == "ConfigChangesTooOften"
+		})
+	})
 }
