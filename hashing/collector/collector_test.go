@@ -7,6 +7,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -302,10 +303,10 @@ func TestItLooksAtTheStartAndEveryTenMinutes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		young := snapshotOf("1", 0)
 		young.CreationTimestamp = metav1.NewTime(time.Now().Add(-time.Minute))
-		rounds := 0
+		var rounds atomic.Int32
 		s := shopOf(t, interceptor.Funcs{Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, opts ...client.GetOption) error {
 			if key.Name == live.PinPolicy && object.GetObjectKind().GroupVersionKind().Kind == "MutatingAdmissionPolicy" {
-				rounds++
+				rounds.Add(1)
 			}
 			return c.Get(ctx, key, object, opts...)
 		}}, append(installed(), young)...)
@@ -314,14 +315,14 @@ func TestItLooksAtTheStartAndEveryTenMinutes(t *testing.T) {
 		ended := make(chan error)
 		go func() { ended <- s.Start(ctx) }()
 		synctest.Wait()
-		require.Equal(t, 1, rounds)
+		require.EqualValues(t, 1, rounds.Load())
 		require.Equal(t, "1", s.left(t))
 
 		time.Sleep(9*time.Minute + soon + time.Second)
 		s.deleted("shop")
 		time.Sleep(soon)
 		synctest.Wait()
-		require.Equal(t, 3, rounds, "one after ten minutes, one since something was deleted")
+		require.EqualValues(t, 3, rounds.Load(), "one after ten minutes, one since something was deleted")
 		require.Empty(t, s.left(t))
 
 		cancel()
