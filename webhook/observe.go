@@ -123,22 +123,19 @@ func (o observer) digest(ctx context.Context, namespace string, defaults map[str
 		seen.world.Digest = digest
 		return err
 	}
-	// What stands for the content without being its digest names no snapshot of it.
-	if pinned := hashing.Pin(verified, used.Pinned, objects); len(hashing.Pinned(pinned)) > 0 {
-		digest = pinned
-	}
-	digest = hashing.Pin(digest, used.Pinned, objects)
-	seen.world.Digest = digest
-	if len(hashing.Pinned(digest)) == 0 {
+	seen.world.Digest = hashing.Plain(digest)
+	pinned := hashing.Pin(verified, used.Pinned, objects)
+	if len(hashing.Pinned(pinned)) == 0 {
 		return nil
 	}
-	refusal, err := o.pinning.refusal(ctx, review, digest)
+	seen.world.Digest = pinned // not what stands for it: a snapshot's name says what its content is
+	refusal, err := o.pinning.refusal(ctx, review, pinned)
 	switch {
 	case err != nil:
 		return err
 	case refusal == "":
-		seen.snapshots = hashing.Snapshots(digest, used.References, objects)
-	case !slices.ContainsFunc(known, func(k canary.Known) bool { return k.Means == digest }):
+		seen.snapshots = hashing.Snapshots(pinned, used.References, objects)
+	case !slices.ContainsFunc(known, func(k canary.Known) bool { return k.Means == pinned }):
 		seen.world.Unpinnable = refusal
 	}
 	return nil // its pods read what those of the version before do
