@@ -1,6 +1,7 @@
 package manifests_test
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"testing"
@@ -28,6 +29,7 @@ type write struct {
 	// manager is the field manager, and bypasses whether the user has the verb bypass on the object.
 	manager  string
 	bypasses bool
+	user     string // somebody where it is empty
 }
 
 func (w write) attributes() *admission.VersionedAttributes {
@@ -57,7 +59,7 @@ func (w write) attributes() *admission.VersionedAttributes {
 }
 
 // The methods of user.Info: the authorizer is asked about the write itself.
-func (w write) GetName() string               { return "somebody" }
+func (w write) GetName() string               { return cmp.Or(w.user, "somebody") }
 func (w write) GetUID() string                { return "" }
 func (w write) GetGroups() []string           { return nil }
 func (w write) GetExtra() map[string][]string { return nil }

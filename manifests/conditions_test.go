@@ -7,10 +7,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
-	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
 )
@@ -171,21 +169,6 @@ func TestOtherKindsAreJudgedByTheSameConditions(t *testing.T) {
 			got, _ := called(t, entry.MatchConditions, test.write)
 			require.Equal(t, test.wantCalled, got)
 		})
-	}
-}
-
-func TestScalingReachesSluiceOnlyToZero(t *testing.T) {
-	scale := func(replicas int32) runtime.Object {
-		return &autoscalingv1.Scale{
-			TypeMeta: metav1.TypeMeta{APIVersion: "autoscaling/v1", Kind: "Scale"},
-			Spec:     autoscalingv1.ScaleSpec{Replicas: replicas},
-		}
-	}
-	entry := entries(t)["validating scale.sluice.dev"]
-	for replicas, want := range map[int32]bool{0: true, 1: false, 10: false} {
-		got, _ := called(t, entry.MatchConditions,
-			write{resource: "deployments", subresource: "scale", old: scale(3), new: scale(replicas)})
-		require.Equal(t, want, got, "to %d", replicas)
 	}
 }
 

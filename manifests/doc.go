@@ -13,6 +13,9 @@
 // Kubernetes 1.36, and its ClusterRole is the only one that lets sluice write
 // ConfigMaps and Secrets outside of its own namespace.
 //
+// Nor is ownership.yaml: it has further resources, beside workloads, whose fields are to conflict, and who may
+// force that. Its webhook is an entry of its own in sluice's configuration, which installing leaves alone.
+//
 // # Which write reaches which webhook
 //
 // For Deployments, StatefulSets and DaemonSets, never for their status, and for what holds their config:
@@ -27,8 +30,12 @@
 //	anything else, no release                               none
 //	the end of a release by `kubectl sluice eject`          none
 //	anything else, while a release exists, in any namespace releases.sluice.dev   refused
-//	a Deployment's /scale to zero, namespace opted in       scale.sluice.dev      passes
+//	any update of an object with owners, namespace opted in owners.sluice.dev     passes
+//	/scale to zero, or by others than Kubernetes' own       scale.sluice.dev      passes
 //	the content of a ConfigMap or Secret, likewise          config.sluice.dev     passes, without a warning
+//
+// Ownership is looked at beside the rest: a write may reach two webhooks. Writes of Kubernetes' own
+// controllers and of kubelets, told by their user, never wait for it.
 //
 // What eject ends passes by its field manager, for whoever has the verb bypass on
 // the object, and only where label and state of the release are gone afterwards.

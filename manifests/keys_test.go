@@ -17,20 +17,19 @@ import (
 // elsewhere are the keys that are not the workload's own: they stand on other
 // objects or in its pod template, and a change of them matters in other ways.
 var elsewhere = map[string]string{
-	"sluice.dev/overrides":        "on Namespaces",
-	"sluice.dev/config-hash":      "in pod templates",
-	"sluice.dev/config-at-once":   "on ConfigMaps and Secrets",
-	"sluice.dev/snapshot":         "on snapshots",
-	"sluice.dev/snapshot-of":      "on snapshots",
-	"sluice.dev/snapshot-used":    "on snapshots",
-	"sluice.dev/ownership-ignore": "read by package webhook/ownership, which nothing calls",
-	"sluice.dev/force-conflicts":  "read by package webhook/ownership, which nothing calls",
-	"sluice.dev/rotate":           "on sluice's Secret of hash keys",
-	"sluice.dev/rotation":         "on sluice's Secret of hash keys",
-	"sluice.dev/workload":         "on what sluice makes",
-	"sluice.dev/phase":            "on what sluice makes",
-	"sluice.dev/step":             "on what sluice makes",
-	"sluice.dev/weight":           "on what sluice makes",
+	"sluice.dev/overrides":       "on Namespaces",
+	"sluice.dev/config-hash":     "in pod templates",
+	"sluice.dev/config-at-once":  "on ConfigMaps and Secrets",
+	"sluice.dev/snapshot":        "on snapshots",
+	"sluice.dev/snapshot-of":     "on snapshots",
+	"sluice.dev/snapshot-used":   "on snapshots",
+	"sluice.dev/force-conflicts": "good for the write that sets it, where package webhook/ownership looks",
+	"sluice.dev/rotate":          "on sluice's Secret of hash keys",
+	"sluice.dev/rotation":        "on sluice's Secret of hash keys",
+	"sluice.dev/workload":        "on what sluice makes",
+	"sluice.dev/phase":           "on what sluice makes",
+	"sluice.dev/step":            "on what sluice makes",
+	"sluice.dev/weight":          "on what sluice makes",
 }
 
 // The conditions list the keys one by one: in the API server, walking all

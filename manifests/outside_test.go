@@ -34,6 +34,7 @@ func TestForURLPointsEveryWebhookAtTheURLAndItsOwnPath(t *testing.T) {
 				"mutating releases.sluice.dev":    "https://127.0.0.1:9443/mutate",
 				"validating workloads.sluice.dev": "https://127.0.0.1:9443/validate",
 				"validating releases.sluice.dev":  "https://127.0.0.1:9443/validate",
+				"validating owners.sluice.dev":    "https://127.0.0.1:9443/validate-owners",
 				"validating scale.sluice.dev":     "https://127.0.0.1:9443/validate-scale",
 				"validating config.sluice.dev":    "https://127.0.0.1:9443/warn-config",
 			}

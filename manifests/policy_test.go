@@ -1,6 +1,7 @@
 package manifests_test
 
 import (
+	"strings"
 	"testing"
 
 	celgo "github.com/google/cel-go/cel"
@@ -12,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"sluice.dev/sluice/canary"
+	"sluice.dev/sluice/webhook/ownership"
 )
 
 func statusPolicy(t *testing.T) admissionregistrationv1.ValidatingAdmissionPolicySpec {
@@ -142,11 +144,20 @@ func TestDefaultsOfANamespaceAreValid(t *testing.T) {
 			canary.ApprovalAnnotation:  {"anyone", "four-eyes", "two"},
 			canary.ConfigAnnotation:    {"hash", "ignore", "pin it"},
 			canary.OverridesAnnotation: {"allowed", "denied", "no"},
+			ownership.ModeAnnotation:   {"ignore", "warn", "enforce", "Enforce", "off", ""},
+			ownership.ProtectAnnotation: {
+				"helm", "helm, argocd-controller", " a b ", strings.Repeat("m", 128), strings.Repeat("m", 129), "", "helm,", ",", " ",
+			},
+			ownership.IgnoreAnnotation: {
+				".spec.replicas", ` .spec.template.spec.containers[name="app"].image , .spec.x`, ".spec.containers[*].image", ".metadata.labels.example.com/*",
+				`.spec.ports[containerPort=80,protocol="TCP"],.spec`, `.spec.set[="a"]`, ".spec.list[0]", ".spec[*]", ".a*",
+				"", ".", ".*", "spec.replicas", ".spec,", ",.spec", ".spec.*.x", ".spec[", ".spec]", ".spec[a*b]", ".spec[a[b]]", ".spec.replicas .x,y", ".spec**",
+			},
 		} {
 			for _, value := range values {
 				annotations := map[string]string{key: value}
 				said := refused(nil, namespace("true", annotations))
-				if canary.Validate(annotations) == nil {
+				if canary.Validate(annotations) == nil && ownership.Validate(annotations) == nil {
 					require.Empty(t, said, "%s=%q", key, value)
 					continue
 				}

@@ -7,11 +7,13 @@ import (
 // metrics have bounded labels only: nothing that a request says becomes one.
 type metrics struct {
 	verdicts *prometheus.CounterVec
-	duration *prometheus.HistogramVec
-	rejected *prometheus.CounterVec
-	failures *prometheus.CounterVec
-	shed     *prometheus.CounterVec
-	panics   prometheus.Counter
+	// conflicts have a manager that is one of a few.
+	conflicts *prometheus.CounterVec
+	duration  *prometheus.HistogramVec
+	rejected  *prometheus.CounterVec
+	failures  *prometheus.CounterVec
+	shed      *prometheus.CounterVec
+	panics    prometheus.Counter
 }
 
 // Verdicts beside canary's own.
@@ -27,6 +29,8 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 	}
 	m := &metrics{
 		verdicts: counter("sluice_admission_verdicts_total", "Reviews that were answered.", "webhook", "kind", "verdict", "reason"),
+		conflicts: counter("sluice_ownership_conflicts_total",
+			"Writes by which another manager lost a claim or policy changed, by the mode that holds and the manager that asks.", "mode", "manager", "verdict"),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "sluice_admission_duration_seconds",
 			Help:    "Time from the arrival of a review to its answer, refused ones left out.",
@@ -40,7 +44,7 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 	for _, reason := range []string{faultBody, faultTooLarge, faultTransport, faultJSON, faultReview} {
 		m.rejected.WithLabelValues(reason)
 	}
-	for _, collector := range []prometheus.Collector{m.verdicts, m.duration, m.rejected, m.failures, m.shed, m.panics} {
+	for _, collector := range []prometheus.Collector{m.verdicts, m.conflicts, m.duration, m.rejected, m.failures, m.shed, m.panics} {
 		if err := registerer.Register(collector); err != nil {
 			return nil, err
 		}

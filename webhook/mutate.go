@@ -8,6 +8,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	"sluice.dev/sluice/canary"
+	"sluice.dev/sluice/webhook/ownership"
 )
 
 // workloads answers reviews of workloads.
@@ -24,6 +25,13 @@ func (h *workloads) mutate(ctx context.Context, req *request) (answer, error) {
 	review, err := req.review(h.sluice)
 	if err != nil {
 		return answer{}, err
+	}
+	var before map[string]string
+	if review.Old != nil {
+		before = review.Old.Metadata.Annotations
+	}
+	if err := ownership.ValidateChange(before, review.New.Metadata.Annotations); err != nil {
+		return invalidPolicy(req, err), nil
 	}
 	needs, err := canary.Ask(review)
 	if err != nil {

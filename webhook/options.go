@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation"
+
+	"sluice.dev/sluice/webhook/ownership"
 )
 
 // DefaultUser is the username of sluice's own ServiceAccount.
@@ -33,6 +35,8 @@ type Options struct {
 	// MaxBytes is how much their bodies may take together. Handling a body takes up to ten times its
 	// size in memory.
 	MaxBytes int64
+	// Ownership is what holds in the whole cluster for conflicts of field managers.
+	Ownership ownership.Operator
 }
 
 // DefaultOptions returns the options that the shipped manifests rely on.
@@ -61,5 +65,8 @@ func (o Options) Validate() error {
 	require(o.ShutdownDelay >= 0, "shutdown delay %s is negative", o.ShutdownDelay)
 	require(o.MaxRequests > 0, "%d requests at once are not positive", o.MaxRequests)
 	require(o.MaxBytes >= maxBody, "%d bytes at once are less than one review may have (%d)", o.MaxBytes, maxBody)
+	if err := o.Ownership.Validate(); err != nil {
+		faults = append(faults, fmt.Errorf("webhook: %w", err))
+	}
 	return errors.Join(faults...)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	admissionv1 "k8s.io/api/admission/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -15,50 +16,72 @@ import (
 	"sluice.dev/sluice/canary"
 )
 
-// scales answers reviews of the scale subresource. A Scale tells nothing of the release, so the
-// workload is read.
+// scales answers reviews of the scale subresource. A Scale tells nothing of the release nor of the owners, so
+// the workload is read.
 type scales struct {
 	reader client.Reader
+	owners *owners
 }
 
-// validate refuses to scale a workload with a release to 0. It never blocks because sluice failed: an
-// autoscaler has to go on.
+// validate refuses to scale a workload with a release to 0, and to take the replicas from their owner. It
+// never blocks because sluice failed: an autoscaler has to go on.
 func (h *scales) validate(ctx context.Context, req *request) (answer, error) {
 	kind := req.scales()
 	if kind == "" {
 		return ignored(req)
 	}
-	toZero, err := req.scalesToZero()
+	if err := req.namespaceFault(); err != nil {
+		return answer{}, err
+	}
+	before, after, err := req.scale()
 	if err != nil {
 		return answer{}, err
 	}
 	unchanged := canary.Decision{Verdict: canary.Unchanged}
-	if !toZero {
+	if before == after {
 		return allowed("Scale", unchanged), nil
 	}
-	release, err := h.release(ctx, kind, req)
+	parent, release, err := h.look(ctx, kind, req, after == 0)
 	switch {
 	case err != nil:
-		log.FromContext(ctx).Error(err, "looking for a release before scaling to zero failed")
+		log.FromContext(ctx).Error(err, "looking at what is scaled failed")
 		unchanged.Warnings = []string{fmt.Sprintf("sluice could not tell whether %s/%s has a release: %v", req.Namespace, req.Name, err)}
 		return allowed("Scale", unchanged), nil
-	case release == nil:
+	case parent == nil:
 		return allowed("Scale", unchanged), nil
+	case release != nil:
+		return denied("Scale", canary.Decision{Verdict: canary.Denied, Reason: canary.ScaleToZero, Message: canary.ScaleToZeroMessage(kind, req.Namespace, req.Name, release)}), nil
 	}
-	return denied("Scale", canary.Decision{Verdict: canary.Denied, Reason: canary.ScaleToZero, Message: canary.ScaleToZeroMessage(kind, req.Namespace, req.Name, release)}), nil
+	return h.owners.validateScale(ctx, req, parent, before, after)
 }
 
-// release returns the release of the workload, nil where it has none or does not exist.
-func (h *scales) release(ctx context.Context, kind string, req *request) (*canary.Release, error) {
-	parent := &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{APIVersion: "apps/v1", Kind: kind}}
-	err := h.reader.Get(ctx, types.NamespacedName{Namespace: req.Namespace, Name: req.Name}, parent)
-	if client.IgnoreNotFound(err) != nil {
-		return nil, fmt.Errorf("reading %s %s/%s: %w", kind, req.Namespace, req.Name, err)
+// look returns the workload, nil where it does not exist, and where it goes to zero the release that it has.
+func (h *scales) look(ctx context.Context, kind string, req *request, toZero bool) (*metav1.PartialObjectMetadata, *canary.Release, error) {
+	parent, err := h.parent(ctx, kind, req, toZero)
+	if err != nil || parent == nil || !toZero || parent.Labels[canary.ActiveLabel] != "true" {
+		return parent, nil, err
 	}
-	if parent.Labels[canary.ActiveLabel] != "true" { // also where it was not found
+	release, err := canary.DecodeRelease(parent.Annotations)
+	return parent, release, err
+}
+
+// parent returns the workload's metadata, nil where it does not exist. Whether it has a release must be
+// certain. Who owns its replicas may be a moment old: it comes from the API server's watch cache, which costs
+// etcd nothing, and sluice no memory.
+func (h *scales) parent(ctx context.Context, kind string, req *request, certain bool) (*metav1.PartialObjectMetadata, error) {
+	parent := &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{APIVersion: "apps/v1", Kind: kind}}
+	options := &client.GetOptions{}
+	if !certain {
+		options.Raw = &metav1.GetOptions{ResourceVersion: "0"}
+	}
+	err := h.reader.Get(ctx, types.NamespacedName{Namespace: req.Namespace, Name: req.Name}, parent, options)
+	if apierrors.IsNotFound(err) {
 		return nil, nil
 	}
-	return canary.DecodeRelease(parent.Annotations)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s %s/%s: %w", kind, req.Namespace, req.Name, err)
+	}
+	return parent, nil
 }
 
 // scales returns the kind of workload that the request scales, empty where it is none that is held.
@@ -70,18 +93,17 @@ func (r *request) scales() string {
 	return kind
 }
 
-// scalesToZero tells whether the request goes from some replicas to none.
-func (r *request) scalesToZero() (bool, error) {
-	before, err := r.scale("oldObject", r.OldObject)
-	if err != nil {
-		return false, err
+// scale returns the replicas before and after.
+func (r *request) scale() (before, after int32, err error) {
+	if before, err = r.replicas("oldObject", r.OldObject); err != nil {
+		return 0, 0, err
 	}
-	after, err := r.scale("object", r.Object)
-	return before != 0 && after == 0, err
+	after, err = r.replicas("object", r.Object)
+	return before, after, err
 }
 
-// scale returns spec.replicas of a Scale; the API server leaves it out where it is 0.
-func (r *request) scale(field string, raw json.RawMessage) (int32, error) {
+// replicas returns spec.replicas of a Scale; the API server leaves it out where it is 0.
+func (r *request) replicas(field string, raw json.RawMessage) (int32, error) {
 	if !isObject(raw) {
 		return 0, badRequest(faultReview, "the request (%s of %s) has no %s", r.Operation, r.subject(), field)
 	}

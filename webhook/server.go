@@ -23,10 +23,11 @@ import (
 
 // Paths of the webhooks, as the shipped webhook configurations have them.
 const (
-	MutatePath        = "/mutate"
-	ValidatePath      = "/validate"
-	ValidateScalePath = "/validate-scale"
-	WarnConfigPath    = "/warn-config"
+	MutatePath         = "/mutate"
+	ValidatePath       = "/validate"
+	ValidateScalePath  = "/validate-scale"
+	ValidateOwnersPath = "/validate-owners"
+	WarnConfigPath     = "/warn-config"
 )
 
 // Certificates keep the serving certificate; *certs.Authority is one.
@@ -46,7 +47,7 @@ type Check struct {
 type Deps struct {
 	// Reader reads live: a cache would give old content, and every Secret of the cluster would be in it.
 	Reader client.Reader
-	// Creator creates SubjectAccessReviews.
+	// Creator creates SubjectAccessReviews and Events.
 	Creator Creator
 	// Pinning makes snapshots of config, uncached.
 	Pinning      live.PinClient
@@ -125,11 +126,15 @@ func New(opts Options, deps Deps) (*Server, error) {
 func (s *Server) register() {
 	observer := observer{reader: s.deps.Reader, permissions: newPermissions(s.deps.Creator), keyring: s.deps.Keyring, pinning: newPinning(s.deps.Pinning, s.deps.Now)}
 	workloads := &workloads{observer: observer, sluice: s.opts.User}
-	scales := &scales{reader: s.deps.Reader}
+	owners := &owners{
+		observer: observer, operator: s.opts.Ownership, sluice: s.opts.User, metrics: s.metrics,
+		recorder: &recorder{creator: s.deps.Creator, now: s.deps.Now},
+	}
+	scales := &scales{reader: s.deps.Reader, owners: owners}
 	configs := newConfigs(observer)
 	for path, handle := range map[string]handler{
 		MutatePath: workloads.mutate, ValidatePath: workloads.validate, ValidateScalePath: scales.validate,
-		WarnConfigPath: configs.validate,
+		ValidateOwnersPath: owners.validate, WarnConfigPath: configs.validate,
 	} {
 		s.Register(path, &endpoint{name: path[1:], handle: handle, server: s})
 	}

@@ -42,6 +42,7 @@ func devCommand(c console) *cobra.Command {
 	flags.SortFlags = false
 	opts.AddFlags(flags)
 	flags.StringVar(&serving.Namespace, "namespace", serving.Namespace, "namespace that sluice is given")
+	serving.Ownership.AddFlags(flags)
 	serving.Controllers.AddFlags(flags)
 	serving.Probes.AddFlags(flags)
 	logs.AddFlags(flags)

@@ -48,15 +48,15 @@ func (c acceptanceCase) run(t *testing.T) {
 	if mode == "" {
 		mode = Enforce
 	}
-	review.NamespaceAnnotations = map[string]string{ModeAnnotation: string(mode)}
+	namespace := map[string]string{ModeAnnotation: string(mode)}
 	if c.protect != "" {
-		review.NamespaceAnnotations[ProtectAnnotation] = c.protect
+		namespace[ProtectAnnotation] = c.protect
 	}
 	if c.forge != nil {
 		c.forge(&review)
 	}
 
-	decision, err := Decide(review, c.operator)
+	decision, err := decide(review, namespace, c.operator)
 
 	require.NoError(t, err)
 	require.Equal(t, c.want, lines(decision.Refused))
@@ -69,7 +69,7 @@ func (c acceptanceCase) run(t *testing.T) {
 		require.LessOrEqual(t, len([]rune(warning)), 256)
 	}
 	require.NotContains(t, strings.ToLower(decision.Message()), "immutable")
-	again, err := Decide(review, c.operator)
+	again, err := decide(review, namespace, c.operator)
 	require.NoError(t, err)
 	require.Equal(t, decision, again)
 }

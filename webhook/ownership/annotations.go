@@ -19,6 +19,8 @@ const (
 	IgnoreAnnotation = "sluice.dev/ownership-ignore"
 )
 
+var policyKeys = []string{ModeAnnotation, ProtectAnnotation, IgnoreAnnotation}
+
 // Two ways to say in a write that it means to take what others own. Both need VerbForce.
 const (
 	// ForceManager is the field manager of such a write. It stays in managedFields, as a record.

@@ -37,18 +37,31 @@ func BenchmarkDecide(b *testing.B) {
 		}}, Denied},
 	} {
 		review := bench.write.review(b, live)
-		review.NamespaceAnnotations = map[string]string{ModeAnnotation: "enforce", ProtectAnnotation: "helm"}
-		b.Run(bench.name, func(b *testing.B) {
+		namespace := map[string]string{ModeAnnotation: "enforce", ProtectAnnotation: "helm"}
+		run := func(b *testing.B, untraced bool) {
 			b.ReportAllocs()
 			before := processCPU(b)
 			for b.Loop() {
-				decision, err := Decide(review, Operator{})
+				comparison, err := Compare(review, Operator{})
 				require.NoError(b, err)
-				require.Equal(b, bench.want, decision.Verdict)
-				decision.Message()
+				contested, err := comparison.Contested()
+				require.NoError(b, err)
+				require.Equal(b, bench.want == Denied, contested)
+				if contested {
+					decision, err := comparison.Decide(namespace)
+					require.NoError(b, err)
+					require.Equal(b, bench.want, decision.Verdict)
+					decision.Message()
+				}
+				if untraced {
+					_, err = comparison.Untraced()
+					require.NoError(b, err)
+				}
 			}
 			b.ReportMetric(float64((processCPU(b)-before).Nanoseconds())/1000/float64(b.N), "cpu-µs/op")
-		})
+		}
+		b.Run(bench.name, func(b *testing.B) { run(b, false) })
+		b.Run(bench.name+", with Untraced", func(b *testing.B) { run(b, true) })
 	}
 }
 

@@ -1,103 +1,51 @@
 package ownership
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 )
 
-// Decide judges a write. The error says that the review cannot be judged: an object that does not decode,
-// or managedFields that no API server stores.
-func Decide(r Review, o Operator) (Decision, error) {
-	c, err := compare(r, o)
-	if err != nil {
-		return Decision{}, err
+// Decide judges the write by the policy of the object and of its Namespace, whose annotations are defaults;
+// nil will do for a write that is not Contested.
+func (c *Comparison) Decide(namespace map[string]string) (Decision, error) {
+	r := c.under(namespace)
+	d := Decision{
+		Verdict: Allowed, Object: c.old.reference(), Mode: r.policy.mode, Reason: c.spared(), Requester: c.requester,
+		subject: c.subject(), user: c.review.User,
 	}
-	d := Decision{Verdict: Allowed, subject: c.subject(), user: r.User}
-	if d.Reason = c.spared(); d.Reason != "" {
+	if d.Reason == "" && d.Mode == Ignore {
+		d.Reason = Ignored
+	}
+	if d.Reason != "" {
 		return d, nil
 	}
-	if c.requester, err = c.identify(); err != nil {
-		return Decision{}, err
-	}
-	d.Requester, d.subject.requester = c.requester, c.requester
-	for _, fault := range c.faults {
+	for _, fault := range r.faults {
 		d.Warnings = append(d.Warnings, "sluice: "+cut(fault))
 	}
 	for _, e := range c.old.Metadata.ManagedFields {
-		conflicts, err := c.taken(e)
+		conflicts, err := r.taken(e)
 		if err != nil {
 			return Decision{}, err
 		}
-		d.judge(c, conflicts)
+		d.judge(r, conflicts)
+	}
+	if r.policy.mode == Enforce {
+		d.Loosened = r.loosened(namespace)
 	}
 	d.ForceAsked = c.forceAsked()
-	return d.finish(c.policy.mode), nil
-}
-
-// comparison is a review with what is known about it.
-type comparison struct {
-	Review
-	operator  Operator
-	old, new  *object
-	policy    policy
-	faults    []string // of the policy
-	ignored   []Field
-	requester Requester
-	// scaling: the write is one to /scale, and entered nowhere.
-	scaling bool
-}
-
-func compare(r Review, o Operator) (*comparison, error) {
-	c := &comparison{Review: r, operator: o}
-	var err error
-	if c.old, err = decodeObject(r.Old); err != nil {
-		return nil, fmt.Errorf("decoding the old object: %w", err)
-	}
-	if c.new, err = decodeObject(r.New); err != nil {
-		return nil, fmt.Errorf("decoding the new object: %w", err)
-	}
-	parseTogether(c.old.Metadata.ManagedFields, c.new.Metadata.ManagedFields)
-	c.setPolicy()
-	return c, nil
-}
-
-func (c *comparison) setPolicy() {
-	var err error
-	if c.policy, err = policyOf(c.old.Metadata.Annotations, c.NamespaceAnnotations); err != nil {
-		c.faults = strings.Split(err.Error(), "\n")
-	}
-	c.ignored = append(slices.Clip(alwaysIgnored), c.policy.ignored...)
-	if c.old.releasing() || c.new != nil && c.new.releasing() {
-		c.ignored = append(c.ignored, driven...)
-	}
-}
-
-// spared returns why the write is not to be compared.
-func (c *comparison) spared() Reason {
-	switch {
-	case c.old.Metadata.DeletionTimestamp != nil:
-		return BeingDeleted
-	case c.Sluice || exempt(c.User):
-		return Exempt
-	case c.policy.mode == Ignore:
-		return Ignored
-	case len(c.old.Metadata.ManagedFields) == 0:
-		return Untracked
-	}
-	return ""
+	return d.finish(), nil
 }
 
 // forceAsked: by the field manager, or by naming the very version that the write changes.
-func (c *comparison) forceAsked() bool {
+func (c *Comparison) forceAsked() bool {
 	asked, before := c.new.Metadata.Annotations[ForceAnnotation], c.old.Metadata.Annotations[ForceAnnotation]
-	return c.FieldManager == ForceManager || asked != "" && asked != before && asked == c.old.Metadata.ResourceVersion
+	return c.review.FieldManager == ForceManager || asked != "" && asked != before && asked == c.old.Metadata.ResourceVersion
 }
 
 // judge sorts conflicts by what comes of them.
-func (d *Decision) judge(c *comparison, conflicts []Conflict) {
+func (d *Decision) judge(r *rules, conflicts []Conflict) {
 	for _, conflict := range conflicts {
-		switch c.outcome(conflict) {
+		switch r.outcome(conflict) {
 		case Enforce:
 			d.Refused = append(d.Refused, conflict)
 		case Warn:
@@ -109,8 +57,8 @@ func (d *Decision) judge(c *comparison, conflicts []Conflict) {
 }
 
 // outcome is what comes of a conflict: the mode, or what is milder.
-func (c *comparison) outcome(conflict Conflict) Mode {
-	mode := c.policy.mode
+func (r *rules) outcome(conflict Conflict) Mode {
+	mode := r.policy.mode
 	if !conflict.Protected {
 		mode = milder(mode, Warn)
 	}
@@ -118,28 +66,28 @@ func (c *comparison) outcome(conflict Conflict) Mode {
 	case conflict.How == Untraced:
 		return Ignore
 	case conflict.How == Applied:
-		return milder(mode, c.operator.forcedApply())
-	case (conflict.How == Removed || c.scaling) && !c.foreign(conflict.Owner):
-		return milder(mode, c.operator.unknown())
+		return milder(mode, r.operator.forcedApply())
+	case (conflict.How == Removed || r.scaling) && !r.foreign(conflict.Owner):
+		return milder(mode, r.operator.unknown())
 	}
 	return mode
 }
 
 // foreign tells whether it is certain that the owner is not who asks.
-func (c *comparison) foreign(o Owner) bool {
-	return c.requester.Known() || !c.operator.mayBe(c.User, c.operator.principal(o.Manager))
+func (c *Comparison) foreign(o Owner) bool {
+	return c.requester.Known() || !c.operator.mayBe(c.review.User, c.operator.Principal(o.Manager))
 }
 
-func (d Decision) finish(mode Mode) Decision {
+func (d Decision) finish() Decision {
 	for _, conflicts := range [][]Conflict{d.Refused, d.Warned, d.Audited} {
 		sortByOwner(conflicts)
 	}
-	if len(d.Refused) > 0 {
+	if len(d.Refused)+len(d.Loosened) > 0 {
 		d.Verdict = Denied
 	} else if len(d.Warned) > 0 {
 		d.Verdict = Warned
 	}
-	d.Warnings = append(d.Warnings, warnings(d.Warned, mode)...)
+	d.Warnings = append(d.Warnings, warnings(d.Warned, d.Mode)...)
 	return d
 }
 

@@ -127,11 +127,11 @@ func differentialCase(t *rapid.T, was model, live manifest, counts map[string]in
 	}
 	stored := deployments.update(live, body, who)
 
-	review := Review{Old: raw(t, live), New: raw(t, stored), NamespaceAnnotations: strictest, User: "bob", Resource: "deployments.apps"}
+	review := Review{Old: raw(t, live), New: raw(t, stored), User: "bob", Resource: "deployments.apps"}
 	if chance(t, 50) {
 		review.FieldManager = who
 	}
-	decision, err := Decide(review, Operator{Unknown: Enforce, ForcedApply: Enforce})
+	decision, err := decide(review, strictest, Operator{Unknown: Enforce, ForcedApply: Enforce})
 	require.NoError(t, err)
 	_, applyErr := deployments.apply(live, content, who, false)
 	counts["cases"]++
@@ -192,7 +192,7 @@ func compareVerdicts(t *rapid.T, c comparedCase, counts map[string]int) {
 		switch {
 		case len(claims(c.live)) == 0:
 			found[untracked] = true
-		case Operator{}.principal(conflict.Owner.Manager) == Operator{}.principal(c.who):
+		case Operator{}.Principal(conflict.Owner.Manager) == Operator{}.Principal(c.who):
 			found[samePrincipal] = true
 		case strings.HasPrefix(conflict.Field, ".metadata.annotations.deployment.kubernetes.io/"), strings.HasPrefix(conflict.Field, ".metadata.finalizers"):
 			found[ignoredField] = true

@@ -37,6 +37,7 @@
 //
 //	any that is enforced                                                 denied: 403, and never 409 or 422
 //	  it asks for force and may                                          allowed, with a warning
+//	policy of the object becomes looser, in mode enforce                 denied, but to who may force
 //
 // Protected are the claims of appliers, the claim of an autoscaler to replicas, and those of the managers
 // that ProtectAnnotation lists. The others get a warning: claims by Update never expire, so enforcing all of
@@ -69,10 +70,10 @@
 //     managers, or let Operator.Unknown be enforce.
 //   - Names are self-asserted: without bindings this guards against mistakes, not against attackers. Equal
 //     names (`manager` is a common one) are one owner.
-//   - Whoever may edit a workload may write its policy annotations, unless somebody owns them or the Namespace
-//     denies overrides. The write that changes them is judged by the old ones, the next one is not.
+//   - Policy is guarded by VerbForce only while the mode is enforce, and only on the object itself: whoever
+//     may edit the Namespace, or the label that opts it in, may end all protection in it.
 //   - DELETE and CREATE anew goes past all claims.
-//   - What another webhook changes after the API server's bookkeeping belongs to nobody: FindUntraced finds
+//   - What another webhook changes after the API server's bookkeeping belongs to nobody: Untraced finds
 //     it, for the log. Where such a webhook sets a field back, the claim is gone all the same, and that is
 //     reported as Rewritten.
 //   - Claims in other versions of the API are judged by the API server's comparison alone. One that is dropped whole is

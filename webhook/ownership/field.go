@@ -2,6 +2,7 @@ package ownership
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
@@ -38,16 +39,14 @@ func ParseFields(list string) ([]Field, error) {
 	return fields, nil
 }
 
+// fieldPattern is the grammar of one field; the policy for Namespaces has the same.
+var fieldPattern = regexp.MustCompile(`^\.([^,\[\]*]|\[(\*|[^\[\]*]*)\])+\*?$`)
+
 func (f Field) validate() error {
-	text := string(f)
-	switch {
-	case !strings.HasPrefix(text, ".") || len(text) < 2 || text == ".*":
-	case strings.Count(text, "[") != strings.Count(text, "]"):
-	case strings.Contains(strings.TrimSuffix(strings.ReplaceAll(text, "[*]", ""), "*"), "*"):
-	default:
+	if fieldPattern.MatchString(string(f)) {
 		return nil
 	}
-	return fmt.Errorf("%q is not %s", text, fieldGrammar)
+	return fmt.Errorf("%q is not %s", string(f), fieldGrammar)
 }
 
 // covers tells whether the path is the field or below it. It goes element by element, so `.spec.re` is

@@ -223,7 +223,7 @@ func TestUntracedChangesAreFound(t *testing.T) {
 	live := deployments.history(t, three, updated("kubectl-edit", set("1", "metadata", "labels", "a")))
 	review := write{manager: "U", edit: set("1", "metadata", "labels", "b"), later: both(five, set("2", "metadata", "labels", "a"))}.review(t, live)
 
-	found, err := FindUntraced(review, Operator{})
+	found, err := untracedIn(review)
 
 	require.NoError(t, err)
 	require.Equal(t, []Conflict{{Owner: Owner{Manager: "A", Operation: apply}, Field: ".spec.replicas", How: Untraced, Protected: true}}, found)
@@ -231,7 +231,7 @@ func TestUntracedChangesAreFound(t *testing.T) {
 
 func TestUntracedChangesOfTheOwnersOwnAreNone(t *testing.T) {
 	live := deployments.history(t, three)
-	found, err := FindUntraced(write{manager: "A", edit: five}.review(t, live), Operator{})
+	found, err := untracedIn(write{manager: "A", edit: five}.review(t, live))
 	require.NoError(t, err)
 	require.Empty(t, found)
 }

@@ -7,14 +7,20 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Causes returns what machines read of a refusal: one per field, in the words of server-side apply.
+// Causes returns what machines read of a refusal: one per field, in the words of server-side apply, and one
+// per annotation that may not be loosened.
 func (d Decision) Causes() []metav1.StatusCause {
-	causes := make([]metav1.StatusCause, 0, len(d.Refused))
+	causes := make([]metav1.StatusCause, 0, len(d.Refused)+len(d.Loosened))
 	for _, conflict := range d.Refused {
 		causes = append(causes, metav1.StatusCause{
 			Type:    metav1.CauseTypeFieldManagerConflict,
 			Message: fmt.Sprintf("conflict with %v", conflict.Owner),
 			Field:   conflict.Field,
+		})
+	}
+	for _, key := range d.Loosened {
+		causes = append(causes, metav1.StatusCause{
+			Type: metav1.CauseTypeForbidden, Message: fmt.Sprintf("loosening it needs the verb %q", VerbForce), Field: ".metadata.annotations." + key,
 		})
 	}
 	return causes
@@ -26,7 +32,46 @@ func (d Decision) Message() string {
 	if d.Verdict != Denied {
 		return ""
 	}
-	return strings.Join(append([]string{summary("Update", d.Refused)}, d.waysOut()...), "\n")
+	var lines []string
+	if len(d.Refused) > 0 {
+		lines = append([]string{summary("Update", d.Refused)}, d.waysOut()...)
+	}
+	if len(d.Loosened) > 0 {
+		lines = append(lines, d.loosening())
+	}
+	return strings.Join(lines, "\n")
+}
+
+func (d Decision) loosening() string {
+	return fmt.Sprintf("Update failed: less of %s would be protected with the new %s. Leave it as it is, or have somebody change it who has the verb %q on %s.",
+		d.subject.target(), strings.Join(d.Loosened, ", "), VerbForce, d.subject.resource)
+}
+
+// Record says in one line what a Forced write took and loosened, for the log and for Events.
+func (d Decision) Record() string {
+	var parts []string
+	if len(d.Forced) > 0 {
+		parts = append(parts, "took "+List(d.Forced)+" by force")
+	}
+	if len(d.Loosened) > 0 {
+		parts = append(parts, "loosened "+strings.Join(d.Loosened, ", "))
+	}
+	return strings.Join(parts, " and ")
+}
+
+// List names the fields of each owner in one line; conflicts are sorted by owner.
+func List(conflicts []Conflict) string {
+	var text strings.Builder
+	for i, conflict := range conflicts {
+		if i > 0 {
+			text.WriteString(", ")
+		}
+		text.WriteString(conflict.Field)
+		if i+1 == len(conflicts) || conflicts[i+1].Owner != conflict.Owner {
+			fmt.Fprintf(&text, " of %v", conflict.Owner)
+		}
+	}
+	return text.String()
 }
 
 // summary lists conflicts, sorted, as server-side apply does.

@@ -34,9 +34,9 @@ func TestWordsAreThoseOfServerSideApply(t *testing.T) {
 			live := owned(t)
 			w := write{manager: "ci", edit: edit}
 			review := w.review(t, live)
-			review.NamespaceAnnotations = strictest
+			namespace := strictest
 
-			decision, err := Decide(review, Operator{})
+			decision, err := decide(review, namespace, Operator{})
 
 			require.NoError(t, err)
 			_, applyErr := deployments.apply(live, withEdit(unstructuredCopy(live).Object, edit), "ci", false)
@@ -97,8 +97,8 @@ There are three ways out:
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			review := test.write.review(t, owned(t))
-			review.NamespaceAnnotations = map[string]string{ModeAnnotation: "enforce", ProtectAnnotation: "helm"}
-			decision, err := Decide(review, Operator{})
+			namespace := map[string]string{ModeAnnotation: "enforce", ProtectAnnotation: "helm"}
+			decision, err := decide(review, namespace, Operator{})
 			require.NoError(t, err)
 			if test.forbid {
 				require.True(t, decision.ForceAsked)
@@ -140,9 +140,9 @@ func TestForceNeedsIntentAndPermission(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			live := deployments.history(t, append([]step{applied("flux", set("1", image("app")...)), updated("x", set("1", "metadata", "labels", "x"))}, test.past...)...)
 			review := test.write.review(t, live)
-			review.NamespaceAnnotations = map[string]string{ModeAnnotation: "enforce"}
+			namespace := map[string]string{ModeAnnotation: "enforce"}
 
-			decision, err := Decide(review, Operator{})
+			decision, err := decide(review, namespace, Operator{})
 			require.NoError(t, err)
 			require.Equal(t, test.wantAsked, decision.ForceAsked)
 			decision = decision.Resolve(test.permitted)
@@ -150,7 +150,7 @@ func TestForceNeedsIntentAndPermission(t *testing.T) {
 			require.Equal(t, test.want, decision.Verdict)
 			if test.want == Forced {
 				require.Equal(t, []string{`sluice: this write takes .spec.template.spec.containers[name="app"].image from "flux", by force`}, decision.Warnings)
-				require.Equal(t, []string{`"flux" .spec.template.spec.containers[name="app"].image`}, lines(decision.Audited))
+				require.Equal(t, []string{`"flux" .spec.template.spec.containers[name="app"].image`}, lines(decision.Forced))
 				require.Empty(t, decision.Refused)
 				require.Empty(t, decision.Message())
 			}
@@ -183,8 +183,8 @@ func TestWarningsSayWhatIsTaken(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			review := write{manager: "ci", edit: test.edit}.review(t, deployments.history(t, test.past))
-			review.NamespaceAnnotations = map[string]string{ModeAnnotation: test.mode}
-			decision, err := Decide(review, Operator{})
+			namespace := map[string]string{ModeAnnotation: test.mode}
+			decision, err := decide(review, namespace, Operator{})
 			require.NoError(t, err)
 			require.Equal(t, Warned, decision.Verdict)
 			require.Equal(t, test.want, decision.Warnings)

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 	kjson "sigs.k8s.io/json"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
@@ -26,6 +28,7 @@ type head struct {
 	Metadata   struct {
 		Name              string            `json:"name"`
 		Namespace         string            `json:"namespace"`
+		UID               types.UID         `json:"uid"`
 		ResourceVersion   string            `json:"resourceVersion"`
 		DeletionTimestamp *string           `json:"deletionTimestamp"`
 		Annotations       map[string]string `json:"annotations"`
@@ -47,6 +50,10 @@ func decodeObject(raw json.RawMessage) (*object, error) {
 		}
 	}
 	return o, nil
+}
+
+func (o *object) reference() corev1.ObjectReference {
+	return corev1.ObjectReference{APIVersion: o.APIVersion, Kind: o.Kind, Namespace: o.Metadata.Namespace, Name: o.Metadata.Name, UID: o.Metadata.UID}
 }
 
 func (o *object) releasing() bool { return o.Metadata.Annotations[canary.ReleaseAnnotation] != "" }

@@ -98,7 +98,7 @@ type policy struct {
 // key, value and grammar.
 func Validate(annotations map[string]string) error {
 	var faults []error
-	for _, key := range []string{ModeAnnotation, ProtectAnnotation, IgnoreAnnotation} {
+	for _, key := range policyKeys {
 		if value, ok := annotations[key]; ok {
 			if err := new(policy).set(key, value); err != nil {
 				faults = append(faults, fmt.Errorf("annotation %s: %w", key, err))
@@ -113,7 +113,7 @@ func Validate(annotations map[string]string) error {
 func policyOf(workload, namespace map[string]string) (policy, error) {
 	p := policy{mode: Warn}
 	var faults []error
-	for _, key := range []string{ModeAnnotation, ProtectAnnotation, IgnoreAnnotation} {
+	for _, key := range policyKeys {
 		value, ok := workload[key]
 		if !ok || namespace[canary.OverridesAnnotation] == "denied" {
 			if value, ok = namespace[key]; !ok {

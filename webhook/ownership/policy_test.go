@@ -132,7 +132,7 @@ func TestWhatCannotBeJudgedIsAnError(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			_, err := Decide(Review{Old: json.RawMessage(test.old), New: json.RawMessage(test.new), FieldManager: "U"}, Operator{})
+			_, err := decide(Review{Old: json.RawMessage(test.old), New: json.RawMessage(test.new), FieldManager: "U"}, nil, Operator{})
 			require.ErrorContains(t, err, test.want)
 		})
 	}

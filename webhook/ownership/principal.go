@@ -22,9 +22,9 @@ const (
 // one user or as ServiceAccounts of kube-system.
 var builtIn = []Binding{{Manager: controllerManager, Users: []string{"system:" + controllerManager, kubeSystem + "*"}}}
 
-// principal returns the one name of a manager that has several. Apply and Update entries of a name, and
+// Principal returns the one name of a manager that has several. Apply and Update entries of a name, and
 // those for subresources, are one principal anyway.
-func (o Operator) principal(manager string) string {
+func (o Operator) Principal(manager string) string {
 	if of, ok := o.Aliases[manager]; ok {
 		manager = of
 	}
@@ -39,7 +39,7 @@ func (o Operator) mayBe(user, principal string) bool {
 	bound := false
 	for _, bindings := range [][]Binding{builtIn, o.Bindings} {
 		for _, b := range bindings {
-			if o.principal(b.Manager) != principal {
+			if o.Principal(b.Manager) != principal {
 				continue
 			}
 			if b.has(user) {
@@ -56,7 +56,7 @@ func (o Operator) boundTo(user string) []string {
 	var principals []string
 	for _, b := range o.Bindings {
 		if b.has(user) {
-			principals = append(principals, o.principal(b.Manager))
+			principals = append(principals, o.Principal(b.Manager))
 		}
 	}
 	return principals

@@ -9,13 +9,15 @@ const replicasField = ".spec.replicas"
 //
 // Claims by Update never expire: not even when the value is what it was before. So all other claims get no
 // more than a warning, else a single `kubectl edit` would own a field for good.
-func (c *comparison) protects(e *entry, field string) bool {
-	switch {
-	case e.Operation == apply:
-		return true
-	case slices.Contains(c.policy.protect, e.Manager):
-		return true
-	}
-	return e.Subresource == scale && (field == replicasField || field == managedFieldsField) &&
-		c.operator.principal(e.Manager) != kubectl // `kubectl scale` is a person
+func (r *rules) protects(e *entry, field string) bool {
+	return r.meantAll(e) || r.autoscales(e) && (field == replicasField || field == managedFieldsField)
+}
+
+// meantAll tells whether all claims of an entry are protected.
+func (r *rules) meantAll(e *entry) bool {
+	return e.Operation == apply || slices.Contains(r.policy.protect, e.Manager)
+}
+
+func (c *Comparison) autoscales(e *entry) bool {
+	return e.Subresource == scale && c.operator.Principal(e.Manager) != kubectl // `kubectl scale` is a person
 }

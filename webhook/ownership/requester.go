@@ -7,8 +7,8 @@ import "sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 //
 // A plain removal is entered nowhere. A name that is bound to other users counts for nothing, and does not
 // make the requester unknown either: it is known to be none of those whom it could protect itself as.
-func (c *comparison) identify() (Requester, error) {
-	name := c.FieldManager
+func (c *Comparison) identify() (Requester, error) {
+	name := c.review.FieldManager
 	if name == "" {
 		var err error
 		if name, err = c.writer(); err != nil {
@@ -16,10 +16,10 @@ func (c *comparison) identify() (Requester, error) {
 		}
 	}
 	if name == "" {
-		return Requester{principals: c.operator.boundTo(c.User)}, nil
+		return Requester{principals: c.operator.boundTo(c.review.User)}, nil
 	}
-	principal := c.operator.principal(name)
-	if !c.operator.mayBe(c.User, principal) {
+	principal := c.operator.Principal(name)
+	if !c.operator.mayBe(c.review.User, principal) {
 		return Requester{Manager: name, Disbelieved: true}, nil
 	}
 	return Requester{Manager: name, principals: []string{principal}}, nil
@@ -30,7 +30,7 @@ func (c *comparison) identify() (Requester, error) {
 //
 // A body may carry managedFields of its own, so an entry that is new, or whose fields or time changed, proves
 // nothing. But of a value that changed or came, the API server leaves the claim only to whoever wrote it.
-func (c *comparison) writer() (string, error) {
+func (c *Comparison) writer() (string, error) {
 	found := ""
 	for _, e := range c.new.Metadata.ManagedFields {
 		before := c.old.Metadata.ManagedFields.find(e.owner())
@@ -44,7 +44,7 @@ func (c *comparison) writer() (string, error) {
 		if !wrote {
 			continue
 		}
-		if found != "" && c.operator.principal(found) != c.operator.principal(e.Manager) {
+		if found != "" && c.operator.Principal(found) != c.operator.Principal(e.Manager) {
 			return "", nil
 		}
 		found = e.Manager
@@ -54,7 +54,7 @@ func (c *comparison) writer() (string, error) {
 
 // wrote tells whether a write may be entered in an entry that changed: it is new, or its time moved, or it
 // has more fields than before; and a value that it holds changed or came.
-func (c *comparison) wrote(e, before *entry) (bool, error) {
+func (c *Comparison) wrote(e, before *entry) (bool, error) {
 	set, err := e.fields()
 	if err != nil {
 		return false, err

@@ -1,14 +1,16 @@
 package ownership
 
-import "encoding/json"
+import (
+	"encoding/json"
+
+	corev1 "k8s.io/api/core/v1"
+)
 
 // Review is one write to an existing object, as a validating webhook is sent it.
 type Review struct {
 	// Old is the stored object, New the one that is going to be stored; the managedFields of New already
 	// show the write.
 	Old, New json.RawMessage
-	// NamespaceAnnotations are the defaults of policy.
-	NamespaceAnnotations map[string]string
 	// User is who asks; Sluice tells that it is sluice's own ServiceAccount.
 	User   string
 	Sluice bool
@@ -95,34 +97,49 @@ func (r Requester) is(principal string) bool {
 // Decision is the answer to a Review.
 type Decision struct {
 	Verdict Verdict
+	// Object is what is written, or scaled.
+	Object corev1.ObjectReference
+	// Mode is the one that holds for the object.
+	Mode Mode
 	// Reason is set where nothing was compared.
 	Reason    Reason
 	Requester Requester
-	// Refused are the conflicts that Message lists: empty unless Denied. Warned are those that Warnings
-	// tell, and Audited those that nothing comes of. All are sorted by owner.
-	Refused, Warned, Audited []Conflict
+	// Refused are the conflicts that Message lists: empty unless Denied. Forced are those that would be
+	// refused but for the permission, Warned those that Warnings tell, and Audited those that nothing comes
+	// of. All are sorted by owner.
+	Refused, Forced, Warned, Audited []Conflict
+	// Loosened are the keys of policy that the write changes such that less is protected, where the mode is
+	// enforce.
+	Loosened []string
 	// Warnings are for the user, each shorter than the 256 characters at which the API server cuts.
 	Warnings []string
-	// ForceAsked: the write says that it means to take what it takes. Where it is Denied, ask whether the
-	// user has VerbForce, and then Resolve.
+	// ForceAsked: the write says that it means to take what it takes.
 	ForceAsked bool
 
-	subject subject
-	user    string
+	subject      subject
+	user         string
+	notPermitted bool
 }
 
-// Resolve turns a Denied write that asked for force into the final answer.
+// NeedsPermission tells whether the answer depends on whether the user has VerbForce: see Resolve.
+func (d Decision) NeedsPermission() bool {
+	return d.Verdict == Denied && (d.ForceAsked || len(d.Loosened) > 0)
+}
+
+// Resolve turns a Decision that needs the permission into the final answer.
 func (d Decision) Resolve(permitted bool) Decision {
 	switch {
-	case d.Verdict != Denied || !d.ForceAsked:
+	case !d.NeedsPermission():
 		return d
 	case !permitted:
-		d.subject.notPermitted = true
+		d.notPermitted = true
+		return d
+	case len(d.Refused) > 0 && !d.ForceAsked:
+		d.Loosened = nil
 		return d
 	}
 	d.Verdict = Forced
 	d.Warnings = append(takenWarnings(d.Refused, "by force"), d.Warnings...)
-	d.Audited = append(d.Refused, d.Audited...)
-	d.Refused = nil
+	d.Forced, d.Refused = d.Refused, nil
 	return d
 }

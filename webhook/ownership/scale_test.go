@@ -39,12 +39,17 @@ func TestScaling(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			live := deployments.history(t, test.past...)
 			test.review.Parent, test.review.Old = raw(t, live), 3
-			test.review.NamespaceAnnotations = map[string]string{ModeAnnotation: "enforce"}
+			namespace := map[string]string{ModeAnnotation: "enforce"}
 			if test.review.User == "" {
 				test.review.User = "bob"
 			}
 
-			decision, err := DecideScale(test.review, test.operator)
+			comparison, err := CompareScale(test.review, test.operator)
+			require.NoError(t, err)
+			contested, err := comparison.Contested()
+			require.NoError(t, err)
+			require.Equal(t, len(test.want)+len(test.warned) > 0, contested)
+			decision, err := comparison.Decide(namespace)
 
 			require.NoError(t, err)
 			require.Equal(t, test.reason, decision.Reason)

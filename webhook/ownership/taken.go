@@ -16,29 +16,16 @@ const (
 )
 
 // taken returns what the write takes from the owner of an entry, in the order of server-side apply.
-func (c *comparison) taken(e *entry) ([]Conflict, error) {
-	principal := c.operator.principal(e.Manager)
-	if c.requester.is(principal) {
-		return nil, nil
-	}
-	after := c.new.Metadata.ManagedFields.find(e.owner())
-	pretended := c.requester.Disbelieved && c.operator.principal(c.requester.Manager) == principal
-	if sameFields(e, after) && !pretended {
-		return nil, nil
+func (r *rules) taken(e *entry) ([]Conflict, error) {
+	lost, err := r.lost(e)
+	if err != nil || lost.Empty() {
+		return nil, err
 	}
 	held, err := e.fields()
 	if err != nil {
 		return nil, err
 	}
-	lost := held
-	if after != nil && !pretended {
-		left, err := after.fields()
-		if err != nil {
-			return nil, err
-		}
-		lost = held.Difference(left)
-	}
-	t := taking{comparison: c, entry: e, after: after, held: held, removed: &fieldpath.Set{}}
+	t := taking{rules: r, entry: e, after: r.new.Metadata.ManagedFields.find(e.owner()), held: held, removed: &fieldpath.Set{}}
 	lost.Iterate(func(path fieldpath.Path) {
 		if err == nil {
 			err = t.path(path)
@@ -49,7 +36,7 @@ func (c *comparison) taken(e *entry) ([]Conflict, error) {
 
 // taking is what one owner loses.
 type taking struct {
-	*comparison
+	*rules
 	entry     *entry // before
 	after     *entry // nil where it is gone
 	held      *fieldpath.Set
@@ -97,6 +84,9 @@ func (t *taking) below(path fieldpath.Path) bool {
 
 // how returns what happened to a path, empty where nothing is to be said of it.
 func (t *taking) how(path fieldpath.Path) (How, error) {
+	if t.scaling {
+		return Modified, nil
+	}
 	if t.entry.APIVersion != t.old.APIVersion {
 		return t.howInOtherVersion(path)
 	}
@@ -112,7 +102,7 @@ func (t *taking) how(path fieldpath.Path) (How, error) {
 
 // change compares a path's presence and, where the set has nothing below it, its value. Items of one key
 // that are several count as one value.
-func (c *comparison) change(held *fieldpath.Set, path fieldpath.Path) How {
+func (c *Comparison) change(held *fieldpath.Set, path fieldpath.Path) How {
 	before, now := c.old.at(path), c.new.at(path)
 	switch {
 	case len(now) == 0 && len(before) > 0:
@@ -141,8 +131,8 @@ func (t *taking) howModified(path fieldpath.Path) (How, error) {
 }
 
 // mayHaveWritten tells whether an entry goes by the requester's name.
-func (c *comparison) mayHaveWritten(e *entry) bool {
-	return c.requester.Manager == "" || c.operator.principal(c.requester.Manager) == c.operator.principal(e.Manager)
+func (c *Comparison) mayHaveWritten(e *entry) bool {
+	return c.requester.Manager == "" || c.operator.Principal(c.requester.Manager) == c.operator.Principal(e.Manager)
 }
 
 // howRemoved leaves out what server-side apply lets go: what others hold of an item that only its owner
@@ -170,7 +160,7 @@ func (t *taking) howRemoved(path fieldpath.Path) (How, error) {
 // dropped tells whether the requester held an item that is gone.
 func (t *taking) dropped(item fieldpath.Path) (bool, error) {
 	for _, e := range t.old.Metadata.ManagedFields {
-		if !t.requester.is(t.operator.principal(e.Manager)) {
+		if !t.requester.is(t.operator.Principal(e.Manager)) {
 			continue
 		}
 		if has, err := e.has(item); !has || err != nil {
@@ -189,7 +179,7 @@ func (t *taking) dropped(item fieldpath.Path) (bool, error) {
 // still holds it where somebody who pretends to be the owner is looked at.)
 func (t *taking) howUnchanged(path fieldpath.Path) (How, error) {
 	now := t.new.Metadata.ManagedFields
-	if len(now) == 0 && len(t.Review.New) > tooLarge {
+	if len(now) == 0 && len(t.review.New) > tooLarge {
 		return "", nil
 	}
 	for _, e := range now {
@@ -209,7 +199,7 @@ func (t *taking) howUnchanged(path fieldpath.Path) (How, error) {
 // inherits tells whether an entry is the same principal's, and as well protected: an applier's claims that
 // became claims by Update would be anyone's with the next write.
 func (t *taking) inherits(e *entry) bool {
-	return t.operator.principal(e.Manager) == t.operator.principal(t.entry.Manager) &&
+	return t.operator.Principal(e.Manager) == t.operator.Principal(t.entry.Manager) &&
 		(e.Operation == apply || t.entry.Operation != apply || t.protects(e, ""))
 }
 

@@ -1,60 +1,98 @@
 package ownership
 
-import "sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+import (
+	"bytes"
+	"slices"
 
-// FindUntraced returns the fields of protected owners that changed although their owner still holds them:
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+)
+
+// Untraced returns the fields of protected owners that changed although their owner still holds them:
 // another webhook changed them after the write, or the API server could not track it. Nobody can be held
-// to it, so it is for the log. It goes through all claims, which Decide does not.
-func FindUntraced(r Review, o Operator) ([]Conflict, error) {
-	c, err := compare(r, o)
-	if err != nil || c.spared() != "" {
-		return nil, err
+// to it, so it is for the log. The Namespace's policy is not asked: managers that only its annotation
+// protects are left out.
+func (c *Comparison) Untraced() ([]Conflict, error) {
+	if c.spared() != "" || c.scaling {
+		return nil, nil
 	}
-	if c.requester, err = c.identify(); err != nil {
-		return nil, err
-	}
+	r := c.under(nil)
 	var found []Conflict
 	for _, e := range c.old.Metadata.ManagedFields {
-		if c.requester.is(o.principal(e.Manager)) || e.APIVersion != c.old.APIVersion {
+		if !r.meantAll(e) && !r.autoscales(e) || c.requester.is(c.operator.Principal(e.Manager)) || e.APIVersion != c.old.APIVersion {
 			continue
 		}
-		conflicts, err := c.untraced(e)
+		still, err := c.kept(e)
 		if err != nil {
 			return nil, err
 		}
-		found = append(found, conflicts...)
+		u := untraced{rules: r, entry: e}
+		u.walk(still, nil, [][]byte{c.review.Old}, [][]byte{c.review.New})
+		found = append(found, u.found...)
 	}
 	sortByOwner(found)
 	return found, nil
 }
 
-func (c *comparison) untraced(e *entry) ([]Conflict, error) {
+// kept returns what the owner of an entry holds before and after.
+func (c *Comparison) kept(e *entry) (*fieldpath.Set, error) {
 	after := c.new.Metadata.ManagedFields.find(e.owner())
 	if after == nil {
-		return nil, nil
+		return &fieldpath.Set{}, nil
 	}
 	held, err := e.fields()
-	if err != nil {
-		return nil, err
+	if err != nil || sameFields(e, after) {
+		return held, err
 	}
 	left, err := after.fields()
 	if err != nil {
 		return nil, err
 	}
-	var found []Conflict
-	held.Intersection(left).Iterate(func(path fieldpath.Path) {
-		field := path.String()
-		if !covered(c.ignored, path) && c.protects(e, field) && c.change(held, path) != "" && !c.filled(path) {
-			found = append(found, Conflict{Owner: e.owner(), Field: field, How: Untraced, Protected: true})
-		}
-	})
-	return found, nil
+	return held.Intersection(left), nil
 }
 
-// filled tells whether an empty map or list was filled, or emptied: what is in it has owners of its own.
-func (c *comparison) filled(path fieldpath.Path) bool {
-	empty := func(values [][]byte) bool {
-		return len(values) == 1 && (string(values[0]) == "{}" || string(values[0]) == "[]")
+// untraced goes down the fields that an owner kept, and leaves out what has the same bytes before and after:
+// in most writes that is nearly all.
+type untraced struct {
+	*rules
+	entry *entry
+	found []Conflict
+}
+
+func (u *untraced) walk(set *fieldpath.Set, path fieldpath.Path, before, now [][]byte) {
+	visit := func(element fieldpath.PathElement, look func(at fieldpath.Path, before, now [][]byte)) {
+		was, is := below(before, element), below(now, element)
+		if !slices.EqualFunc(was, is, bytes.Equal) {
+			look(append(slices.Clip(path), element), was, is)
+		}
 	}
-	return empty(c.old.at(path)) || empty(c.new.at(path))
+	set.Members.Iterate(func(element fieldpath.PathElement) {
+		_, more := set.Children.Get(element)
+		visit(element, func(at fieldpath.Path, before, now [][]byte) { u.judge(at, before, now, !more) })
+	})
+	set.Children.Iterate(func(element fieldpath.PathElement) {
+		children, _ := set.Children.Get(element)
+		visit(element, func(at fieldpath.Path, before, now [][]byte) { u.walk(children, at, before, now) })
+	})
+}
+
+func below(values [][]byte, element fieldpath.PathElement) [][]byte {
+	var found [][]byte
+	for _, raw := range values {
+		found = append(found, descend(raw, element)...)
+	}
+	return found
+}
+
+func (u *untraced) judge(path fieldpath.Path, before, now [][]byte, leaf bool) {
+	field := path.String()
+	changed := (len(before) == 0) != (len(now) == 0) || leaf && !equal(before, now)
+	// An empty map or list that was filled, or emptied: what is in it has owners of its own.
+	if !changed || empty(before) || empty(now) || covered(u.ignored, path) || !u.protects(u.entry, field) {
+		return
+	}
+	u.found = append(u.found, Conflict{Owner: u.entry.owner(), Field: field, How: Untraced, Protected: true})
+}
+
+func empty(values [][]byte) bool {
+	return len(values) == 1 && (string(values[0]) == "{}" || string(values[0]) == "[]")
 }

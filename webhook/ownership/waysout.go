@@ -13,18 +13,17 @@ type subject struct {
 	resourceVersion              string
 	requester                    Requester
 	// named: the request named its field manager, so the client has a way to choose it.
-	named        bool
-	notPermitted bool
+	named bool
 }
 
-func (c *comparison) subject() subject {
+func (c *Comparison) subject() subject {
 	group, _, ok := strings.Cut(c.old.APIVersion, "/")
 	if !ok {
 		group = ""
 	}
 	return subject{
 		kind: c.old.Kind, group: group, name: c.old.Metadata.Name, namespace: c.old.Metadata.Namespace,
-		resource: c.Resource, resourceVersion: c.old.Metadata.ResourceVersion, named: c.FieldManager != "",
+		resource: c.review.Resource, resourceVersion: c.old.Metadata.ResourceVersion, named: c.review.FieldManager != "", requester: c.requester,
 	}
 }
 
@@ -44,7 +43,7 @@ func (d Decision) waysOut() []string {
 	if s.requester.Disbelieved {
 		lines = append(lines, fmt.Sprintf("%q is not %q: that manager is bound to other users.", d.user, s.requester.Manager))
 	}
-	if s.notPermitted {
+	if d.notPermitted {
 		lines = append(lines, fmt.Sprintf("%q may not force it: that needs the verb %q on %s.", d.user, VerbForce, s.resource))
 	}
 	lines = append(lines, "There are three ways out:")

@@ -1,6 +1,7 @@
 package ownership
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/stretchr/testify/require"
@@ -128,4 +129,32 @@ func both(edits ...func(manifest)) func(manifest) {
 			edit(o)
 		}
 	}
+}
+
+// decide is the whole way of a write, as a webhook goes it.
+func decide(r Review, namespace map[string]string, o Operator) (Decision, error) {
+	comparison, err := Compare(r, o)
+	if err != nil {
+		return Decision{}, err
+	}
+	contested, err := comparison.Contested()
+	if err != nil {
+		return Decision{}, err
+	}
+	if !contested {
+		// The policy makes no difference then.
+		decision, err := comparison.Decide(nil)
+		if err != nil || decision.Verdict == Denied || len(decision.Warned) > 0 {
+			return Decision{}, fmt.Errorf("a write that is not contested is %v: %w", decision, err)
+		}
+	}
+	return comparison.Decide(namespace)
+}
+
+func untracedIn(r Review) ([]Conflict, error) {
+	comparison, err := Compare(r, Operator{})
+	if err != nil {
+		return nil, err
+	}
+	return comparison.Untraced()
 }

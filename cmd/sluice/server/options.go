@@ -15,6 +15,7 @@ import (
 	config "sluice.dev/sluice/hashing/controller"
 	"sluice.dev/sluice/manifests"
 	"sluice.dev/sluice/webhook"
+	"sluice.dev/sluice/webhook/ownership"
 )
 
 // Options are those of every concern.
@@ -22,6 +23,7 @@ type Options struct {
 	// Namespace is sluice's own: its Secrets, its Lease, its ServiceAccount.
 	Namespace    string
 	Webhook      WebhookOptions
+	Ownership    OwnershipOptions
 	Certificates CertificateOptions
 	Controllers  ControllerOptions
 	Probes       ProbeOptions
@@ -36,6 +38,7 @@ func Defaults() Options {
 			Port: admission.Port, ShutdownDelay: 15 * time.Second,
 			MaxRequests: admission.MaxRequests, MaxBytes: admission.MaxBytes,
 		},
+		Ownership: OwnershipOptions{Unknown: string(ownership.Warn), ForcedApply: string(ownership.Ignore)},
 		Controllers: ControllerOptions{
 			SettleTime: controller.DefaultSettleTime, Workers: controller.DefaultWorkers, AtOnce: config.DefaultAtOnce, LeaderElect: true,
 		},
@@ -46,6 +49,7 @@ func Defaults() Options {
 // AddFlags registers the flags of every concern.
 func (o *Options) AddFlags(flags *pflag.FlagSet) {
 	o.Webhook.AddFlags(flags)
+	o.Ownership.AddFlags(flags)
 	o.Certificates.AddFlags(flags)
 	o.Controllers.AddFlags(flags)
 	o.Probes.AddFlags(flags)
@@ -57,7 +61,7 @@ func (o Options) Validate() error {
 	if faults := validation.IsDNS1123Label(o.Namespace); len(faults) > 0 {
 		namespace = fmt.Errorf("--namespace %q: %s", o.Namespace, faults[0])
 	}
-	return errors.Join(namespace, o.webhook().Validate(), o.Certificates.Validate(), o.Controllers.Validate(), o.Probes.Validate())
+	return errors.Join(namespace, o.webhook().Validate(), o.Ownership.Validate(), o.Certificates.Validate(), o.Controllers.Validate(), o.Probes.Validate())
 }
 
 // WebhookOptions are the flags of the admission server.
@@ -84,10 +88,12 @@ func (o *WebhookOptions) AddFlags(flags *pflag.FlagSet) {
 
 func (o Options) webhook() webhook.Options {
 	w := o.Webhook
+	operator, _ := o.Ownership.operator() // validated on its own
 	return webhook.Options{
 		Host: w.Host, Port: w.Port, ClientCA: w.ClientCA, ShutdownDelay: w.ShutdownDelay,
 		MaxRequests: w.MaxRequests, MaxBytes: w.MaxBytes,
-		User: "system:serviceaccount:" + o.Namespace + ":" + manifests.Name,
+		Ownership: operator,
+		User:      "system:serviceaccount:" + o.Namespace + ":" + manifests.Name,
 	}
 }
 
