@@ -24,12 +24,13 @@ import (
 	"sluice.dev/sluice/canary"
 	"sluice.dev/sluice/hashing"
 	"sluice.dev/sluice/hashing/live"
+	"sluice.dev/sluice/webhook/ownership"
 )
 
 // permitted says who may do what in tests: alice drives releases, root does everything, others nothing.
 var permitted = map[string][]string{
 	"alice": {canary.VerbPromote, canary.VerbAbort},
-	"root":  {canary.VerbPromote, canary.VerbAbort, canary.VerbBypass},
+	"root":  {canary.VerbPromote, canary.VerbAbort, canary.VerbBypass, ownership.VerbForce},
 }
 
 // cluster is the API server that a test's server reads.

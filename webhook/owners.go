@@ -98,9 +98,12 @@ func (h *owners) decide(ctx context.Context, req *request, c *ownership.Comparis
 	if !contested {
 		return ownership.Decision{Verdict: ownership.Allowed}, nil
 	}
-	defaults, err := h.defaults(ctx, req.Namespace)
+	defaults, optedIn, err := h.defaults(ctx, req.Namespace)
 	if err != nil {
 		return ownership.Decision{}, err
+	}
+	if !optedIn {
+		return ownership.Decision{Verdict: ownership.Allowed, Reason: ownership.Ignored}, nil
 	}
 	d, err := c.Decide(defaults)
 	if err != nil {
@@ -121,16 +124,17 @@ func (h *owners) decide(ctx context.Context, req *request, c *ownership.Comparis
 	return d, nil
 }
 
-// defaults are the annotations of the Namespace; an object of the cluster has none.
-func (h *owners) defaults(ctx context.Context, namespace string) (map[string]string, error) {
+// defaults are the annotations of the Namespace, where it has opted in. An object of the cluster has none, and
+// is judged because the operator listed it.
+func (h *owners) defaults(ctx context.Context, namespace string) (annotations map[string]string, optedIn bool, err error) {
 	if namespace == "" {
-		return nil, nil
+		return nil, true, nil
 	}
 	object, err := h.observer.namespace(ctx, namespace)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	return object.Annotations, nil
+	return object.Annotations, object.Labels[canary.EnabledLabel] == "true", nil
 }
 
 func (h *owners) answer(req *request, d ownership.Decision) answer {

@@ -32,7 +32,7 @@ func (c *Comparison) Decide(namespace map[string]string) (Decision, error) {
 	if r.policy.mode == Enforce {
 		d.Loosened = r.loosened(namespace)
 	}
-	d.ForceAsked = c.forceAsked()
+	d.ForceAsked = c.forceAsked() || d.rewritten()
 	return d.finish(), nil
 }
 

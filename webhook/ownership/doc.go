@@ -36,7 +36,7 @@
 //	  Removed, and nothing tells who asks                                Operator.Unknown, warn
 //
 //	any that is enforced                                                 denied: 403, and never 409 or 422
-//	  it asks for force and may                                          allowed, with a warning
+//	  it asks for force, or only rewrites claims, and may                allowed, with a warning
 //	policy of the object becomes looser, in mode enforce                 denied, but to who may force
 //
 // Protected are the claims of appliers, the claim of an autoscaler to replicas, and those of the managers

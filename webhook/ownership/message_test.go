@@ -73,7 +73,7 @@ There are three ways out:
 There are three ways out:
 1. agree: send the value that is there, or have the owner change it: kubectl get deployment/web -n shop -o yaml --show-managed-fields
 2. give it up: leave the field out, and apply what is left server-side, which removes nothing of others: helm upgrade --server-side=true RELEASE CHART (Helm 4)
-3. force it: helm upgrade --server-side=true --force-conflicts RELEASE CHART (Helm 4)`},
+3. force it: helm upgrade --server-side=true --force-conflicts RELEASE CHART (Helm 4), or the same upgrade with the annotation sluice.dev/force-conflicts: "1207" in the chart (needs the verb "force-conflicts" on deployments.apps)`},
 		"to another client": {write: write{manager: "operator", edit: unset("spec", "template", "spec", "containers", key{"name", "app"})}, want: `Update failed with 1 conflict: conflict with "flux": .spec.template.spec.containers[name="app"]
 There are three ways out:
 1. agree: send the value that is there, or have the owner change it: kubectl get deployment/web -n shop -o yaml --show-managed-fields
@@ -92,7 +92,7 @@ conflicts with "kube-controller-manager" with subresource "scale" using apps/v1:
 There are three ways out:
 1. agree: send managedFields as they are, or none at all: kubectl get deployment/web -n shop -o yaml --show-managed-fields
 2. give it up: leave managedFields out of what you send
-3. force it: the same write with the annotation sluice.dev/force-conflicts: "1207" (needs the verb "force-conflicts" on deployments.apps)`},
+3. force it: the same write, by somebody who has the verb "force-conflicts" on deployments.apps`},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -134,6 +134,8 @@ func TestForceNeedsIntentAndPermission(t *testing.T) {
 		"the annotation of another version":          {write: write{manager: "ci", edit: annotated("1206")}, permitted: true, want: Denied},
 		"the annotation was there before": {past: []step{updated("ci", set("1207", "metadata", "annotations", ForceAnnotation))},
 			write: write{manager: "ci", edit: set("2", image("app")...)}, permitted: true, want: Denied},
+		"claims rewritten, and the permission":     {write: write{manager: "ci", claims: func([]metav1.ManagedFieldsEntry) []metav1.ManagedFieldsEntry { return []metav1.ManagedFieldsEntry{{}} }}, permitted: true, wantAsked: true, want: Forced},
+		"claims rewritten, without the permission": {write: write{manager: "ci", claims: func([]metav1.ManagedFieldsEntry) []metav1.ManagedFieldsEntry { return []metav1.ManagedFieldsEntry{{}} }}, wantAsked: true, want: Denied},
 		"nothing to force": {write: write{manager: ForceManager, edit: set("2", "metadata", "labels", "new")}, permitted: true, wantAsked: true, want: Allowed},
 	}
 	for name, test := range tests {
@@ -149,8 +151,13 @@ func TestForceNeedsIntentAndPermission(t *testing.T) {
 
 			require.Equal(t, test.want, decision.Verdict)
 			if test.want == Forced {
-				require.Equal(t, []string{`sluice: this write takes .spec.template.spec.containers[name="app"].image from "flux", by force`}, decision.Warnings)
-				require.Equal(t, []string{`"flux" .spec.template.spec.containers[name="app"].image`}, lines(decision.Forced))
+				field := `.spec.template.spec.containers[name="app"].image`
+				if test.write.claims != nil {
+					field = managedFieldsField
+				}
+				require.Equal(t, `sluice: this write takes `+field+` from "flux", by force`, decision.Warnings[0])
+				require.Equal(t, []string{`"flux" ` + field}, lines(decision.Forced))
+				require.Equal(t, `took `+field+` of "flux" by force`, decision.Record())
 				require.Empty(t, decision.Refused)
 				require.Empty(t, decision.Message())
 			}

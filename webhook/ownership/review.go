@@ -113,7 +113,8 @@ type Decision struct {
 	Loosened []string
 	// Warnings are for the user, each shorter than the 256 characters at which the API server cuts.
 	Warnings []string
-	// ForceAsked: the write says that it means to take what it takes.
+	// ForceAsked: the write says that it means to take what it takes, or takes nothing but claims, which nobody
+	// does by mistake.
 	ForceAsked bool
 
 	subject      subject

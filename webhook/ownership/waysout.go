@@ -51,7 +51,7 @@ func (d Decision) waysOut() []string {
 		return append(lines,
 			"1. agree: send managedFields as they are, or none at all: kubectl get "+s.target()+" -o yaml --show-managed-fields",
 			"2. give it up: leave managedFields out of what you send",
-			"3. force it: "+s.forceCommand())
+			fmt.Sprintf("3. force it: the same write, by somebody who has the verb %q on %s", VerbForce, s.resource))
 	}
 	return append(lines,
 		"1. agree: send the value that is there, or have the owner change it: kubectl get "+s.target()+" -o yaml --show-managed-fields",
@@ -59,9 +59,10 @@ func (d Decision) waysOut() []string {
 		"3. force it: "+s.forceCommand())
 }
 
-// rewritten tells whether only claims are at stake and no field.
+// rewritten tells whether only claims are at stake and no field. Nobody rewrites those but on purpose: tools
+// that move an object from one way of applying to another do.
 func (d Decision) rewritten() bool {
-	return !slices.ContainsFunc(d.Refused, func(c Conflict) bool { return c.How != Rewritten })
+	return len(d.Refused) > 0 && !slices.ContainsFunc(d.Refused, func(c Conflict) bool { return c.How != Rewritten })
 }
 
 func (s subject) applyCommand(flags string) string {
@@ -81,7 +82,8 @@ func (s subject) forceCommand() string {
 	permission := fmt.Sprintf(" (needs the verb %q on %s)", VerbForce, s.resource)
 	switch {
 	case s.requester.Manager == helm:
-		return s.applyCommand(" --force-conflicts")
+		return fmt.Sprintf("%s, or the same upgrade with the annotation %s: %q in the chart%s",
+			s.applyCommand(" --force-conflicts"), ForceAnnotation, s.resourceVersion, permission)
 	case kubectlManagers[s.requester.Manager] && s.named:
 		return "the same kubectl command with --field-manager=" + ForceManager + permission
 	case s.requester.is(kubectl):
