@@ -136,7 +136,7 @@ func TestForceNeedsIntentAndPermission(t *testing.T) {
 			write: write{manager: "ci", edit: set("2", image("app")...)}, permitted: true, want: Denied},
 		"claims rewritten, and the permission":     {write: write{manager: "ci", claims: func([]metav1.ManagedFieldsEntry) []metav1.ManagedFieldsEntry { return []metav1.ManagedFieldsEntry{{}} }}, permitted: true, wantAsked: true, want: Forced},
 		"claims rewritten, without the permission": {write: write{manager: "ci", claims: func([]metav1.ManagedFieldsEntry) []metav1.ManagedFieldsEntry { return []metav1.ManagedFieldsEntry{{}} }}, wantAsked: true, want: Denied},
-		"nothing to force": {write: write{manager: ForceManager, edit: set("2", "metadata", "labels", "new")}, permitted: true, wantAsked: true, want: Allowed},
+		"nothing to force":                         {write: write{manager: ForceManager, edit: set("2", "metadata", "labels", "new")}, permitted: true, wantAsked: true, want: Allowed},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
