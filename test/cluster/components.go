@@ -80,6 +80,8 @@ func (c *Cluster) controllerManagerFlags() []string {
 		// Nothing reports a node's health after its creation, so a node never
 		// becomes unhealthy either, not even while kwok is paused.
 		"--node-monitor-grace-period=24h",
+		// An autoscaler looks at its metrics every 15 seconds otherwise.
+		"--horizontal-pod-autoscaler-sync-period=1s",
 	)
 }
 

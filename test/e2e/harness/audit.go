@@ -40,6 +40,19 @@ func (n *Namespace) EditsOfConfig() (edits, answered map[string]int) {
 	return edits, answered
 }
 
+// AuditAnnotations returns the values of an annotation of the audit log, of the writes to a resource of this
+// namespace until now.
+func (n *Namespace) AuditAnnotations(resource, key string) []string {
+	n.t.Helper()
+	var values []string
+	for _, entry := range n.audited() {
+		if value, ok := entry.Annotations[key]; ok && entry.ObjectRef.Resource == resource {
+			values = append(values, value)
+		}
+	}
+	return values
+}
+
 // audited is a write as the audit log has it.
 type audited struct {
 	Verb        string

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -34,15 +35,23 @@ func (r Result) Warnings() []string {
 		line = strings.TrimSpace(line)
 		if _, text, ok := strings.Cut(line, "warnings.go:"); ok {
 			_, line, _ = strings.Cut(text, "] ")
-			line = "Warning: " + strings.TrimPrefix(strings.Trim(line, `"`), "Warning: ")
+			line = "Warning: " + strings.TrimPrefix(unquoted(line), "Warning: ")
 		} else if _, text, ok := strings.Cut(line, "level=WARN msg="); ok {
-			line = "Warning: " + strings.Trim(text, `"`)
+			line = "Warning: " + unquoted(text)
 		}
 		if text, ok := strings.CutPrefix(line, "Warning: "); ok {
 			warnings = append(warnings, text)
 		}
 	}
 	return warnings
+}
+
+// unquoted returns what a log quotes, or a line that has no quotes as it is.
+func unquoted(line string) string {
+	if text, err := strconv.Unquote(line); err == nil {
+		return text
+	}
+	return line
 }
 
 // waysOut are how a refusal says what to do next: a command, or which annotation is to be corrected.
