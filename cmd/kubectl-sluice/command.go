@@ -45,6 +45,7 @@ func command(p *plugin) *cobra.Command {
 		historyCommand(p),
 		waitCommand(p),
 		ejectCommand(p),
+		ownersCommand(p),
 	)
 	explainCompletion(root)
 	return root

@@ -9,11 +9,13 @@ import (
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/tools/clientcmd/api"
 
 	"sluice.dev/sluice/canary"
+	"sluice.dev/sluice/cmd/kubectl-sluice/owners"
 	"sluice.dev/sluice/cmd/kubectl-sluice/workload"
 )
 
@@ -33,7 +35,7 @@ func register(cmd *cobra.Command, flag string, complete completion) {
 // completeFlags completes the flags that name something in the cluster or the kubeconfig.
 func (p *plugin) completeFlags(root *cobra.Command) {
 	register(root, "namespace", func(cmd *cobra.Command, _ []string, toComplete string) ([]string, cobra.ShellCompDirective) {
-		return p.names(cmd.Context(), corev1.SchemeGroupVersion.WithResource("namespaces"), "", toComplete), cobra.ShellCompDirectiveNoFileComp
+		return p.names(cmd.Context(), corev1.SchemeGroupVersion.WithResource("namespaces"), false, "", toComplete), cobra.ShellCompDirectiveNoFileComp
 	})
 	for flag, pick := range map[string]func(api.Config) []string{
 		"context": func(c api.Config) []string { return slices.Collect(maps.Keys(c.Contexts)) },
@@ -79,6 +81,33 @@ func (p *plugin) completeWorkloads(released bool) completion {
 	}
 }
 
+// completeObjects completes workloads as completeWorkloads does, and names of any other kind.
+func (p *plugin) completeObjects(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+	word, name, slashed := strings.Cut(toComplete, "/")
+	prefix := word + "/"
+	switch {
+	case len(args) == 1 && !strings.Contains(args[0], "/"):
+		word, name, prefix = args[0], toComplete, ""
+	case len(args) > 0:
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	case !slashed:
+		return beginning(append(kindWords(), "daemonset/"), toComplete), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+	}
+	mapper, err := p.mapper()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	mapping, err := owners.Mapping(mapper, word)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	names := p.names(cmd.Context(), mapping.Resource, mapping.Scope.Name() == meta.RESTScopeNameNamespace, "", name)
+	for i := range names {
+		names[i] = prefix + names[i]
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
 func kindWords() []string {
 	var words []string
 	for _, kind := range workload.Kinds {
@@ -88,11 +117,11 @@ func kindWords() []string {
 }
 
 func (p *plugin) workloadNames(ctx context.Context, kind *workload.Kind, selector, prefix string) []string {
-	return p.names(ctx, kind.Resource, selector, prefix)
+	return p.names(ctx, kind.Resource, true, selector, prefix)
 }
 
-// names lists objects of the current namespace, none where that fails: there is nobody to tell.
-func (p *plugin) names(ctx context.Context, resource schema.GroupVersionResource, selector, prefix string) []string {
+// names lists objects, of the current namespace where they are in one, none where that fails: there is nobody to tell.
+func (p *plugin) names(ctx context.Context, resource schema.GroupVersionResource, namespaced bool, selector, prefix string) []string {
 	c, err := p.connect()
 	if err != nil {
 		return nil
@@ -100,7 +129,7 @@ func (p *plugin) names(ctx context.Context, resource schema.GroupVersionResource
 	ctx, cancel := context.WithTimeout(ctx, completionTime)
 	defer cancel()
 	namespace := c.namespace
-	if resource.Resource == "namespaces" {
+	if !namespaced {
 		namespace = ""
 	}
 	list, err := c.client.Resource(resource).Namespace(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})

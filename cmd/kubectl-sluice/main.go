@@ -6,12 +6,13 @@
 // sluice: it takes workloads out of it.
 //
 // A command here parses flags and prints; workload reads, report says what it means, screen shows it,
-// drive and eject write, follow and await watch. Another command is one more function in the list of command.go.
+// drive and eject write, follow and await watch, owners knows who owns fields. Another command is one more
+// function in the list of command.go.
 //
 // # Exit codes
 //
 //	0    done; for wait: reached
-//	1    an error, or a refusal
+//	1    an error, or a refusal; for owners -f: a plain write of the file would be refused
 //	2    wait: the release ended another way
 //	3    wait: the time is over
 //	130  interrupted

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/cli-runtime/pkg/printers"
@@ -25,15 +26,19 @@ type plugin struct {
 	clock   clock.WithTicker
 	// dial makes the client; tests have one of their own.
 	dial func(*rest.Config) (dynamic.Interface, error)
+	// mapper knows the kinds of the API server; tests have one of their own.
+	mapper func() (meta.RESTMapper, error)
 	// asks tells whether somebody can be asked; tests say so themselves.
 	asks func(io.Reader) bool
 }
 
 func newPlugin(streams genericiooptions.IOStreams, clock clock.WithTicker) *plugin {
+	flags := genericclioptions.NewConfigFlags(true)
 	return &plugin{
-		flags: genericclioptions.NewConfigFlags(true), streams: streams, clock: clock,
-		dial: func(config *rest.Config) (dynamic.Interface, error) { return dynamic.NewForConfig(config) },
-		asks: screen.IsTerminal,
+		flags: flags, streams: streams, clock: clock,
+		dial:   func(config *rest.Config) (dynamic.Interface, error) { return dynamic.NewForConfig(config) },
+		mapper: flags.ToRESTMapper,
+		asks:   screen.IsTerminal,
 	}
 }
 

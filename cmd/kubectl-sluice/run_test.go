@@ -54,6 +54,7 @@ func (s *session) runContext(ctx context.Context, t *testing.T, args ...string) 
 func (s *session) plugin(out interface{ Write([]byte) (int, error) }) *plugin {
 	p := newPlugin(genericiooptions.IOStreams{In: strings.NewReader(s.in), Out: out, ErrOut: &s.err}, s.clock)
 	p.asks = func(io.Reader) bool { return s.asks }
+	p.mapper = kinds
 	p.dial = func(*rest.Config) (dynamic.Interface, error) { return s.client, nil }
 	return p
 }
