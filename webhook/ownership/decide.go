@@ -68,6 +68,10 @@ func (r *rules) outcome(conflict Conflict) Mode {
 	case conflict.How == Applied:
 		return milder(mode, r.operator.forcedApply())
 	case (conflict.How == Removed || r.scaling) && !r.foreign(conflict.Owner):
+		// It may be the owner itself. `kubectl scale` names no manager, and who applied with kubectl may scale with it.
+		if !conflict.Protected || r.scaling && r.operator.Principal(conflict.Owner.Manager) == kubectl {
+			return Ignore
+		}
 		return milder(mode, r.operator.unknown())
 	}
 	return mode

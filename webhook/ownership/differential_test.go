@@ -58,7 +58,9 @@ func TestAPlainWriteIsJudgedAsAnApplyIs(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(counts)) {
 		t.Logf("%6d  %s", counts[name], name)
 	}
-	require.GreaterOrEqual(t, counts["cases"], 10_000)
+	if !testing.Short() {
+		require.GreaterOrEqual(t, counts["cases"], 10_000)
+	}
 	for _, name := range append(exceptions, "equal: refused", "equal: allowed") {
 		require.Positive(t, counts[name], "no random write came to this: %s", name)
 	}

@@ -33,7 +33,8 @@
 //	  the mode
 //	  the owner's claim is not protected                                 warn
 //	  Applied                                                            Operator.ForcedApply, ignore
-//	  Removed, and nothing tells who asks                                Operator.Unknown, warn
+//	  Removed or scaled, and nothing tells who asks                      Operator.Unknown, warn
+//	    the same, not protected; replicas that kubectl applied           ignore: it may be the owner itself
 //
 //	any that is enforced                                                 denied: 403, and never 409 or 422
 //	  it asks for force, or only rewrites claims, and may                allowed, with a warning

@@ -159,6 +159,7 @@ func TestOurs(t *testing.T) {
 	tests := map[string]acceptanceCase{
 		"62. nothing tells who removes A's field":                 {past: []step{three}, write: write{unnamed: true, edit: unset(replicasPath...)}, allowed: true, warned: aReplicas},
 		"62. nothing tells who, and the policy is enforce":        {past: []step{three}, write: write{unnamed: true, edit: unset(replicasPath...)}, operator: Operator{Unknown: Enforce}, want: aReplicas},
+		"62. nothing tells who, and the owner is not protected":   {past: []step{updated("helm", three.edit)}, write: write{unnamed: true, edit: unset(replicasPath...)}, allowed: true, audited: []string{`"helm" using apps/v1 .spec.replicas`}},
 		"62. nothing tells who, and the policy is ignore":         {past: []step{three}, write: write{unnamed: true, edit: unset(replicasPath...)}, operator: Operator{Unknown: Ignore}, allowed: true, audited: aReplicas},
 		"62. nothing tells who, but the owner is bound to others": {past: []step{byFlux}, write: write{unnamed: true, edit: unset(replicasPath...)}, operator: flux, want: fluxReplicas},
 		"62. the user is bound to the owner":                      {past: []step{byFlux}, write: write{unnamed: true, user: "system:serviceaccount:flux-system:k", edit: unset(replicasPath...)}, operator: flux, allowed: true},

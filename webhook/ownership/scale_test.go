@@ -16,6 +16,7 @@ func TestScaling(t *testing.T) {
 		operator Operator
 		want     []string
 		warned   []string
+		audited  []string
 		reason   Reason
 	}{
 		"52. a patch over A's replicas":                    {past: []step{three}, review: ScaleReview{New: 5, FieldManager: "scale_test"}, want: aReplicas},
@@ -33,7 +34,12 @@ func TestScaling(t *testing.T) {
 		"the autoscaler itself": {past: []step{three}, review: ScaleReview{New: 5, User: "system:serviceaccount:kube-system:horizontal-pod-autoscaler"}, reason: Exempt},
 		"a person scaled before": {past: []step{updated("helm", five), kubectlScale}, review: ScaleReview{New: 5, FieldManager: "ci"},
 			warned: []string{`"kubectl" with subresource "scale" using apps/v1 .spec.replicas`}},
-		"nobody owns it": {past: []step{applied("A", set("1", "metadata", "labels", "a"))}, review: ScaleReview{New: 5, FieldManager: "ci"}},
+		"nothing tells who asks, and the owner is not protected": {past: []step{updated("helm", five)}, review: ScaleReview{New: 5},
+			audited: []string{`"helm" using apps/v1 .spec.replicas`}},
+		"nothing tells who asks, and kubectl applied it": {past: []step{applied("kubectl", five)}, review: ScaleReview{New: 5},
+			audited: []string{`"kubectl" .spec.replicas`}},
+		"another scales what kubectl applied": {past: []step{applied("kubectl", five)}, review: ScaleReview{New: 5, FieldManager: "ci"}, want: []string{`"kubectl" .spec.replicas`}},
+		"nobody owns it":                      {past: []step{applied("A", set("1", "metadata", "labels", "a"))}, review: ScaleReview{New: 5, FieldManager: "ci"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -48,13 +54,14 @@ func TestScaling(t *testing.T) {
 			require.NoError(t, err)
 			contested, err := comparison.Contested()
 			require.NoError(t, err)
-			require.Equal(t, len(test.want)+len(test.warned) > 0, contested)
+			require.Equal(t, len(test.want)+len(test.warned)+len(test.audited) > 0, contested)
 			decision, err := comparison.Decide(namespace)
 
 			require.NoError(t, err)
 			require.Equal(t, test.reason, decision.Reason)
 			require.ElementsMatch(t, test.want, lines(decision.Refused))
 			require.ElementsMatch(t, test.warned, lines(decision.Warned))
+			require.ElementsMatch(t, test.audited, lines(decision.Audited))
 			require.Equal(t, len(test.want) > 0, decision.Verdict == Denied)
 		})
 	}

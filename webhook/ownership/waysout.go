@@ -14,6 +14,8 @@ type subject struct {
 	requester                    Requester
 	// named: the request named its field manager, so the client has a way to choose it.
 	named bool
+	// scaling: a Scale has no annotations that are kept.
+	scaling bool
 }
 
 func (c *Comparison) subject() subject {
@@ -23,7 +25,7 @@ func (c *Comparison) subject() subject {
 	}
 	return subject{
 		kind: c.old.Kind, group: group, name: c.old.Metadata.Name, namespace: c.old.Metadata.Namespace,
-		resource: c.review.Resource, resourceVersion: c.old.Metadata.ResourceVersion, named: c.review.FieldManager != "", requester: c.requester,
+		resource: c.review.Resource, resourceVersion: c.old.Metadata.ResourceVersion, named: c.review.FieldManager != "", requester: c.requester, scaling: c.scaling,
 	}
 }
 
@@ -86,6 +88,8 @@ func (s subject) forceCommand() string {
 			s.applyCommand(" --force-conflicts"), ForceAnnotation, s.resourceVersion, permission)
 	case kubectlManagers[s.requester.Manager] && s.named:
 		return "the same kubectl command with --field-manager=" + ForceManager + permission
+	case s.scaling:
+		return "the same write with the field manager " + ForceManager + permission
 	case s.requester.is(kubectl):
 		return "kubectl patch " + s.target() + " --field-manager=" + ForceManager + " -p PATCH" + permission
 	}
