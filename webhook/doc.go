@@ -6,7 +6,8 @@
 //	path             called for                         answer
 //	/mutate          CREATE, UPDATE of a workload       a patch, or 403 with what to do next
 //	/validate        the same, as it will be stored     403 when something undid the patch since
-//	/validate-scale  UPDATE of /scale to 0 replicas     403 when the workload has a release
+//	/validate-scale  UPDATE of /scale                   403 when it goes to 0 during a release, or takes the replicas
+//	/validate-owners UPDATE of what the operator lists  403 when it takes fields of others: package ownership
 //	/warn-config     UPDATE of a ConfigMap or Secret    a warning which workloads it rolls, never a refusal
 //	                 anything else                      allowed, no patch
 //
@@ -17,6 +18,12 @@
 // them, and content and name cannot disagree. A dry run makes none, and neither does a write that keeps its
 // template. What cannot be made is refused, as is pinning where the policy is missing that puts the snapshots
 // into pods.
+//
+// # Ownership
+//
+// /validate-owners reads nothing for a write by which nobody loses a claim. Else it reads the Namespace, and
+// asks for the permission only where the write says that it means it. A write by force is an Event, made before
+// the answer; a dry run makes none. What decoding fails on is not repeated: the object may be a Secret.
 //
 // # Who is at fault
 //
@@ -55,6 +62,7 @@
 //     read: it does not reveal the content and no guess can be checked against it; two answers over
 //     time tell that the content changed. Neither the content nor an unkeyed hash is ever in an answer.
 //     A forged edit of a ConfigMap or Secret is told which workloads use an object and key of a given name.
+//     A forged write by force makes an Event in an opted-in namespace, which says what the review says.
 //     Answers of SubjectAccessReviews (may this user approve?) and the existence of a release are told
 //     to whoever forges a review about them.
 //
