@@ -106,6 +106,10 @@ func TestLeavesAndSharing(t *testing.T) {
 			write: write{edit: both(set("2", text...), set(int64(1), "spec", "replicas"))},
 			// A keeps an entry: one that lost everything is gone, like one of a version that is not served.
 			prepare: inVersion("A", "example.com/v1alpha1", "spec.text", "spec.struct"), forge: keeps("A", "example.com/v1alpha1", "spec.struct")},
+		"4. the same, and A held nothing else": {past: []step{textByA}, want: []string{`"A" .spec.text`},
+			write: write{edit: set("2", text...)}, prepare: inVersion("A", "example.com/v1alpha1", "spec.text")},
+		"4. U on v2 removes all that B held by Update in v1": {past: []step{textByA, updated("B", set(int64(3), "spec", "replicas"))}, protect: "B",
+			prepare: inVersion("B", "example.com/v1alpha1", "spec.replicas"), write: write{edit: unset("spec", "replicas")}, want: []string{`"B" using example.com/v1alpha1 .spec.replicas`}},
 		"5. A dropped its claim, the controller owns: A changes it by PUT": {protect: "controller",
 			past:  []step{textByA, updated("controller", set("2", text...)), applied("A", set(int64(1), "spec", "replicas"))},
 			write: write{manager: "A", edit: set("3", text...)}, want: []string{`"controller" using example.com/v1 .spec.text`}},

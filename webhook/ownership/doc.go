@@ -20,7 +20,8 @@
 //
 //	for each owner, but the requester itself; for each field that it lost:
 //	  the field is ignored, or lies in an item reported as removed       nothing
-//	  the claim is in another version: it went with all others           nothing: that version is not served
+//	  the claim is in another version and went with all others, the
+//	    field did not change: that version is not served                 nothing
 //	  changed or new, and the requester wrote it by apply                Applied: it used force
 //	  changed or new                                                     Modified
 //	  gone with a list item that the requester held and the owner not    nothing, as with apply
@@ -77,8 +78,9 @@
 //   - What another webhook changes after the API server's bookkeeping belongs to nobody: Untraced finds
 //     it, for the log. Where such a webhook sets a field back, the claim is gone all the same, and that is
 //     reported as Rewritten.
-//   - Claims in other versions of the API are judged by the API server's comparison alone. One that is dropped whole is
-//     taken for one of a version that is no longer served.
+//   - Claims in other versions of the API are judged by the API server's comparison alone. Where all of an owner go
+//     at once, its version may be one that is no longer served: then only fields that change, and are called the same in
+//     this version, are conflicts. An apply would take these without a word if the version is gone.
 //   - Where a struct of a custom resource becomes atomic in a new schema, the API server rewrites the claims to its
 //     parts. A body that does so cannot be told from that, and is not reported.
 //   - An object above 512 KiB that comes without managedFields is judged by its values only: the API server itself

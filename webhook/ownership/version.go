@@ -10,11 +10,18 @@ import (
 // version becomes atomic: what was owned field by field is owned as a whole then.
 
 // howInOtherVersion judges claims in another version of the API, whose paths may not be this one's. The API
-// server compared in that version already. An entry that is gone as a whole had a version that is no
-// longer served.
+// server compared in that version already. An entry that is gone as a whole lost all that it held, or had a
+// version that is no longer served: then only what is seen to change in this version counts.
 func (t *taking) howInOtherVersion(path fieldpath.Path) (How, error) {
 	if t.after == nil {
-		return "", nil
+		switch t.change(t.held, path) {
+		case Modified:
+			return t.howModified(path)
+		case Removed:
+			return t.howRemoved(path)
+		default:
+			return "", nil
+		}
 	}
 	if has, err := t.after.has(path); has || err != nil {
 		return "", err
