@@ -101,8 +101,8 @@ func callsSluice(annotations map[string]string, round string) bool {
 	return false
 }
 
-// AuditAnnotations returns what the audit log says of each write to an object until now, dry runs included.
-func (n *Namespace) AuditAnnotations(resource, name string) []map[string]string {
+// AuditOf returns what the audit log says of each write to an object until now, dry runs included.
+func (n *Namespace) AuditOf(resource, name string) []map[string]string {
 	n.t.Helper()
 	var annotations []map[string]string
 	for _, entry := range n.audited() {

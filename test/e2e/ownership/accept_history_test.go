@@ -68,7 +68,7 @@ type step struct {
 	write write
 }
 
-func applied(manager string, edit func(manifest)) step {
+func appliedBy(manager string, edit func(manifest)) step {
 	return step{apply, write{manager: manager, edit: edit}}
 }
 
@@ -97,7 +97,7 @@ func (o object) history(t *testing.T, steps ...step) {
 	t.Helper()
 	exists := false
 	if o.kind.base != nil && (len(steps) == 0 || steps[0].write.manager != "creator") {
-		steps = append([]step{applied("base", o.kind.base)}, steps...)
+		steps = append([]step{appliedBy("base", o.kind.base)}, steps...)
 	}
 	for _, s := range steps {
 		s.write.user = machine

@@ -37,9 +37,9 @@ func TestBodiesWithManagedFields(t *testing.T) {
 	blank := func([]metav1.ManagedFieldsEntry) []metav1.ManagedFieldsEntry {
 		return make([]metav1.ManagedFieldsEntry, 1)
 	}
-	labelByB := applied("B", labelled("b", "1"))
-	fiveByB := applied("B", five)
-	shared := []step{applied("A", five), fiveByB}
+	labelByB := appliedBy("B", labelled("b", "1"))
+	fiveByB := appliedBy("B", five)
+	shared := []step{appliedBy("A", five), fiveByB}
 	aClaims, bClaims := []string{`"A" .metadata.managedFields`}, []string{`"B" .metadata.managedFields`}
 	evil := plus(metav1.ManagedFieldsEntry{Manager: "evil", Operation: "Apply", APIVersion: "example.com/v1"}, `{"f:spec":{"f:replicas":{}}}`)
 	unserved := plus(metav1.ManagedFieldsEntry{Manager: "old", Operation: "Update", APIVersion: "example.com/v0"}, `{"f:spec":{"f:text":{}}}`)
@@ -48,7 +48,7 @@ func TestBodiesWithManagedFields(t *testing.T) {
 	untyped := changed("A", func(e *metav1.ManagedFieldsEntry) { e.FieldsType = "" })
 	later := changed("A", func(e *metav1.ManagedFieldsEntry) { e.Time = &metav1.Time{Time: e.Time.AddDate(1, 0, 0)} })
 	main := changed("", func(e *metav1.ManagedFieldsEntry) { e.Subresource = "" })
-	migrating := []step{updated("kubectl-client-side-apply", five), applied("kubectl", five)}
+	migrating := []step{updated("kubectl-client-side-apply", five), appliedBy("kubectl", five)}
 	byKeda := []step{updated("helm", set(int64(3), replicas...)), scaled("keda", 4)}
 	// With nothing left and a write of its own, the API server tracks the object no more.
 	untracked := claiming("A", labelled("x", "1"), blank)
@@ -72,7 +72,7 @@ func TestBodiesWithManagedFields(t *testing.T) {
 		"48. turns A's claims into one to the whole spec":          {past: []step{three}, write: write{claims: toSpec}, want: aClaims, unlike: claimsAre},
 		"49. drops the subresource of an entry":                    {kind: &deployments, past: byKeda, write: write{claims: main}, allowed: true},
 		"50. an object that nobody owns":                           {past: []step{three, untracked}, write: write{edit: five}, allowed: true},
-		"50. the first apply gives the rest to before-first-apply": {past: []step{three, untracked, applied("A", labelled("a", "1"))}, write: write{edit: five}, allowed: true,
+		"50. the first apply gives the rest to before-first-apply": {past: []step{three, untracked, appliedBy("A", labelled("a", "1"))}, write: write{edit: five}, allowed: true,
 			warned: []string{`sluice: this write takes .spec.replicas from "before-first-apply" using example.com/v1`}},
 		"62. a removal by whom nothing tells, who dates the owner's entry anew": {past: []step{three, updated("U", set("1", text...))}, write: write{unnamed: true, edit: unset(replicas...), claims: later}, allowed: true,
 			warned: []string{`sluice: this write takes .spec.replicas from "A"`}},

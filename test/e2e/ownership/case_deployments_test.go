@@ -26,31 +26,31 @@ func TestDeployments(t *testing.T) {
 	drift := []step{updated("creator", both(five, labelled("a", "1"))), updated("helm", set(int64(1), replicas...))}
 	k := &deployments
 	tests := map[string]acceptanceCase{
-		"19. U reorders A's containers": {past: []step{applied("A", both(set("1", image("app")...), set("1", image("proxy")...)))},
+		"19. U reorders A's containers": {past: []step{appliedBy("A", both(set("1", image("app")...), set("1", image("proxy")...)))},
 			write: write{edit: ordered([]string{"proxy", "base", "app"}, app[:4]...)}, allowed: true},
-		"27. U keeps A's emptyDir: {}": {past: []step{applied("A", set(manifest{}, emptyDir...))}, write: write{edit: labelled("a", "1")}, allowed: true},
+		"27. U keeps A's emptyDir: {}": {past: []step{appliedBy("A", set(manifest{}, emptyDir...))}, write: write{edit: labelled("a", "1")}, allowed: true},
 		// The API server gives a volume without a source an emptyDir: nothing changes.
-		"27. U removes A's emptyDir: {}, which comes back":  {past: []step{applied("A", set(manifest{}, emptyDir...))}, write: write{edit: unset(emptyDir...)}, allowed: true, unsaid: true},
-		"27. U removes A's volume":                          {past: []step{applied("A", set(manifest{}, emptyDir...))}, write: write{edit: unset(volume...)}, want: []string{`"A" .spec.template.spec.volumes[name="tmp"]`}, unlike: removal},
-		"28. U removes a port of A's container":             {past: []step{applied("A", both(appByA, port(80, 81)))}, write: write{edit: port(81)}, want: []string{`"A" .spec.template.spec.containers[name="app"].ports[containerPort=80,protocol="TCP"]`}, unlike: removal},
-		"28. A removes a port of its container":             {past: []step{applied("A", both(appByA, port(80, 81)))}, write: write{manager: "A", edit: port(81)}, allowed: true},
+		"27. U removes A's emptyDir: {}, which comes back":  {past: []step{appliedBy("A", set(manifest{}, emptyDir...))}, write: write{edit: unset(emptyDir...)}, allowed: true, unsaid: true},
+		"27. U removes A's volume":                          {past: []step{appliedBy("A", set(manifest{}, emptyDir...))}, write: write{edit: unset(volume...)}, want: []string{`"A" .spec.template.spec.volumes[name="tmp"]`}, unlike: removal},
+		"28. U removes a port of A's container":             {past: []step{appliedBy("A", both(appByA, port(80, 81)))}, write: write{edit: port(81)}, want: []string{`"A" .spec.template.spec.containers[name="app"].ports[containerPort=80,protocol="TCP"]`}, unlike: removal},
+		"28. A removes a port of its container":             {past: []step{appliedBy("A", both(appByA, port(80, 81)))}, write: write{manager: "A", edit: port(81)}, allowed: true},
 		"32. replicas from 3 to 5":                          {past: []step{three}, write: write{edit: five}, want: aReplicas},
 		"32. the same, with the right to force it":          {past: []step{three}, write: write{user: "fiona", manager: "sluice-force-conflicts", edit: five}, allowed: true, warned: []string{`sluice: this write takes .spec.replicas from "A", by force`}},
 		"32. the same, without the right to force it":       {past: []step{three}, write: write{manager: "sluice-force-conflicts", edit: five}, want: aReplicas, unlike: "the ways out begin otherwise"},
-		"33. the same updater twice: adds a key":            {past: []step{applied("A", labelled("a", "1")), updated("U", labelled("b", "2"))}, write: write{edit: labelled("c", "3")}, allowed: true},
-		"33. the same updater twice: changes A's key":       {past: []step{applied("A", labelled("a", "1")), updated("U", labelled("b", "2"))}, write: write{edit: labelled("a", "3")}, want: []string{`"A" .metadata.labels.a`}},
-		"37. a controller sets workingDir in A's container": {past: []step{applied("A", appByA)}, write: write{edit: set("/tmp", in("workingDir")...)}, allowed: true},
+		"33. the same updater twice: adds a key":            {past: []step{appliedBy("A", labelled("a", "1")), updated("U", labelled("b", "2"))}, write: write{edit: labelled("c", "3")}, allowed: true},
+		"33. the same updater twice: changes A's key":       {past: []step{appliedBy("A", labelled("a", "1")), updated("U", labelled("b", "2"))}, write: write{edit: labelled("a", "3")}, want: []string{`"A" .metadata.labels.a`}},
+		"37. a controller sets workingDir in A's container": {past: []step{appliedBy("A", appByA)}, write: write{edit: set("/tmp", in("workingDir")...)}, allowed: true},
 		"37. A's apply drops the container with it": {verbs: []verb{apply},
-			past:  []step{applied("A", both(appByA, set("1", image("proxy")...))), updated("controller", set("/tmp", in("workingDir")...))},
+			past:  []step{appliedBy("A", both(appByA, set("1", image("proxy")...))), updated("controller", set("/tmp", in("workingDir")...))},
 			write: write{manager: "A", edit: set("1", image("proxy")...)}, allowed: true, then: lacks("app")},
 		"38. the creator owns all by Update: U changes replicas":           {past: drift[:1], write: write{edit: set(int64(2), replicas...)}, want: []string{`"creator" using apps/v1 .spec.replicas`}},
 		"39. the field drifted: it is another's":                           {past: drift, write: write{manager: "kubectl-client-side-apply", edit: five}, want: []string{`"helm" using apps/v1 .spec.replicas`}},
 		"39. kubectl's apply, after its client-side one":                   {verbs: []verb{apply}, past: []step{updated("kubectl-client-side-apply", set(int64(3), replicas...))}, write: write{manager: "kubectl", edit: five}, allowed: true},
 		"39. helm's apply over helm's Update":                              {verbs: []verb{apply}, past: []step{updated("helm", five)}, write: write{manager: "helm", edit: set(int64(1), replicas...)}, allowed: true},
 		"42. U takes over, the owner's time stays: U does not name itself": {past: []step{three, updated("U", labelled("a", "1"))}, write: write{unnamed: true, edit: five}, want: aReplicas},
-		"63. a PUT of what was, without a resourceVersion": {verbs: []verb{put}, past: []step{three, applied("A", set(int64(4), replicas...))},
+		"63. a PUT of what was, without a resourceVersion": {verbs: []verb{put}, past: []step{three, appliedBy("A", set(int64(4), replicas...))},
 			write: write{edit: both(set(int64(3), replicas...), unset("metadata", "resourceVersion"))}, want: aReplicas, unlike: "an apply may not say resourceVersion"},
-		"63. sluice's digest over the owner's": {past: []step{applied("A", set("x", digest...))}, write: write{edit: set("y", digest...)}, allowed: true, unsaid: true},
+		"63. sluice's digest over the owner's": {past: []step{appliedBy("A", set("x", digest...))}, write: write{edit: set("y", digest...)}, allowed: true, unsaid: true},
 	}
 	for name, test := range tests {
 		test.kind = k

@@ -21,7 +21,7 @@ func TestAVeryLargeObject(t *testing.T) {
 		free["filler"] = strings.Repeat("x", 700<<10)
 		set(free, "spec", "free")(o)
 	}
-	past := []step{applied("A", both(three.write.edit, set("1", text...)))}
+	past := []step{appliedBy("A", both(three.write.edit, set("1", text...)))}
 	grows := object{things, n.Name, "grows"}
 	grows.history(t, past...)
 	a := grows.send(t, put, write{edit: both(five, many)})

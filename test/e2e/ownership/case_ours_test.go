@@ -14,13 +14,13 @@ import (
 const fluxUser = "system:serviceaccount:flux-system:kustomize-controller"
 
 func TestOurs(t *testing.T) {
-	byFlux := applied("flux", set(int64(3), replicas...))
+	byFlux := appliedBy("flux", set(int64(3), replicas...))
 	fluxReplicas := []string{`"flux" .spec.replicas`}
 	notFlux := `"bob" is not "flux"`
 	k := &deployments
 	taken := []string{`sluice: this write takes .spec.replicas from "A"`}
 	runAll(t, map[string]acceptanceCase{
-		"62. nothing tells who removes A's field":      {kind: k, past: []step{applied("A", both(labelled("a", "1"), labelled("b", "1")))}, write: write{unnamed: true, edit: unset("metadata", "labels", "a")}, allowed: true, warned: []string{`sluice: this write takes .metadata.labels.a from "A"`}},
+		"62. nothing tells who removes A's field":      {kind: k, past: []step{appliedBy("A", both(labelled("a", "1"), labelled("b", "1")))}, write: write{unnamed: true, edit: unset("metadata", "labels", "a")}, allowed: true, warned: []string{`sluice: this write takes .metadata.labels.a from "A"`}},
 		"62. a change names its writer":                {kind: k, past: []step{three}, write: write{unnamed: true, edit: five}, want: aReplicas},
 		"62. the owner is bound to others":             {past: []step{byFlux}, write: write{unnamed: true, edit: unset(replicas...)}, want: fluxReplicas, unlike: removal},
 		"62. the user is bound to the owner":           {past: []step{byFlux, textByA}, write: write{unnamed: true, user: fluxUser, edit: unset(replicas...)}, allowed: true},
@@ -29,7 +29,7 @@ func TestOurs(t *testing.T) {
 		"62. who pretends to be flux applies":          {verbs: []verb{apply}, past: []step{byFlux}, write: write{manager: "flux", edit: five}, want: fluxReplicas, unlike: "to the API server the name is enough"},
 		"62. who pretends to be flux writes elsewhere": {past: []step{byFlux}, write: write{manager: "flux", edit: labelled("a", "1")}, allowed: true},
 		"62. flux itself changes":                      {past: []step{byFlux}, write: write{manager: "flux", user: fluxUser, edit: five}, allowed: true},
-		"62. a further name of Argo CD's":              {past: []step{applied("argocd-controller", three.write.edit)}, write: write{manager: "argocd-application-controller", edit: five}, allowed: true},
+		"62. a further name of Argo CD's":              {past: []step{appliedBy("argocd-controller", three.write.edit)}, write: write{manager: "argocd-application-controller", edit: five}, allowed: true},
 		"65. an owner that is not protected":           {kind: k, past: []step{updated("kubectl-edit", five)}, write: write{edit: three.write.edit}, allowed: true, warned: []string{`sluice: this write takes .spec.replicas from "kubectl-edit" using apps/v1`}},
 		"the object says warn":                         {past: []step{three, updated("root", annotated("sluice.dev/ownership", "warn"))}, write: write{edit: five}, allowed: true, warned: []string{taken[0] + ", which sluice.dev/ownership=enforce would refuse"}},
 		"the object frees the field":                   {past: []step{three, updated("root", annotated("sluice.dev/ownership-ignore", ".spec.replicas"))}, write: write{edit: five}, allowed: true},
@@ -60,7 +60,7 @@ func TestForcedApplyIsAudited(t *testing.T) {
 func (o object) hasAudit(t *testing.T, n *harness.Namespace, key, want string) {
 	t.Helper()
 	eventually(t, "the audit log says "+key, func() error {
-		for _, annotations := range n.AuditAnnotations(o.kind.resource.Resource, o.name) {
+		for _, annotations := range n.AuditOf(o.kind.resource.Resource, o.name) {
 			if annotations[key] == want {
 				return nil
 			}
@@ -76,7 +76,7 @@ func TestAnObjectThatIsBeingDeleted(t *testing.T) {
 	for _, k := range []kind{things, deployments} {
 		for _, v := range k.verbs() {
 			o := object{k, n.Name, "65-" + string(v)}
-			o.history(t, applied("A", both(three.write.edit, finalizers("example.com/a"))))
+			o.history(t, appliedBy("A", both(three.write.edit, finalizers("example.com/a"))))
 			w := write{user: "root"}
 			require.NoError(t, o.client(t, w, nil).Delete(t.Context(), o.name, metav1.DeleteOptions{}))
 			require.NotNil(t, o.live(t, w).GetDeletionTimestamp())

@@ -26,11 +26,11 @@ func TestASchemaThatChanges(t *testing.T) {
 		}
 		return all
 	}
-	turnsAtomic := make("turns-atomic", applied("A", part("turnsAtomic", "number", int64(1))), updated("B", part("turnsAtomic", "word", "a")))
-	turnsGranular := make("turns-granular", applied("A", both(part("turnsGranular", "number", int64(1)), part("turnsGranular", "word", "a"))))
+	turnsAtomic := make("turns-atomic", appliedBy("A", part("turnsAtomic", "number", int64(1))), updated("B", part("turnsAtomic", "word", "a")))
+	turnsGranular := make("turns-granular", appliedBy("A", both(part("turnsGranular", "number", int64(1)), part("turnsGranular", "word", "a"))))
 	unserved := make("unserved", textByA.inVersion("v1alpha1"), updated("B", labelled("b", "1")))
 	probe := object{morphs, n.Name, "probe"}
-	probe.history(t, applied("A", part("turnsAtomic", "number", int64(1))))
+	probe.history(t, appliedBy("A", part("turnsAtomic", "number", int64(1))))
 
 	schema := strings.NewReplacer("turnsAtomic: {type: object, x-kubernetes-map-type: granular", "turnsAtomic: {type: object, x-kubernetes-map-type: atomic",
 		"turnsGranular: {type: object, x-kubernetes-map-type: atomic", "turnsGranular: {type: object, x-kubernetes-map-type: granular")

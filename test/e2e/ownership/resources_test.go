@@ -48,7 +48,7 @@ func inForce(t *testing.T) {
 	n := env.Namespace(t, harness.Annotation("sluice.dev/ownership", "enforce"))
 	for _, k := range []kind{things, looses, morphs} {
 		o := object{k, n.Name, "probe"}
-		o.history(t, applied("A", set("1", "metadata", "annotations", "probe")))
+		o.history(t, appliedBy("A", set("1", "metadata", "annotations", "probe")))
 		eventually(t, "writes of a "+k.name+" are judged", func() error {
 			if a := o.send(t, merge, write{edit: set("2", "metadata", "annotations", "probe"), dryRun: true}); a.err == nil {
 				return errors.New("nothing is refused")
@@ -110,7 +110,7 @@ func TestInstallingAnewLeavesFurtherResourcesRegistered(t *testing.T) {
 	n := enforced(t)
 	before := installed(t).Webhooks
 	o := object{things, n.Name, "thing"}
-	o.history(t, applied("A", set("1", "spec", "text")))
+	o.history(t, appliedBy("A", set("1", "spec", "text")))
 	for name, flags := range map[string][]string{
 		"client-side, as README installs": nil,
 		"server-side":                     {"--server-side", "--force-conflicts"},
