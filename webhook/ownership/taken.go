@@ -138,7 +138,7 @@ func (c *Comparison) mayHaveWritten(e *entry) bool {
 // howRemoved leaves out what server-side apply lets go: what others hold of an item that only its owner
 // drops. And the map of labels or annotations that goes with its last key: that key is what counts.
 func (t *taking) howRemoved(path fieldpath.Path) (How, error) {
-	if last := path[len(path)-1].FieldName; last != nil && (*last == "annotations" || *last == "labels") {
+	if holdsKeys(path) {
 		keys := 0
 		members(t.old.at(path)[0], func(_, _ []byte) { keys++ })
 		if keys > 0 {
@@ -155,6 +155,12 @@ func (t *taking) howRemoved(path fieldpath.Path) (How, error) {
 		}
 	}
 	return Removed, nil
+}
+
+// holdsKeys tells whether a path is the map of labels or annotations itself.
+func holdsKeys(path fieldpath.Path) bool {
+	last := path[len(path)-1].FieldName
+	return last != nil && (*last == "annotations" || *last == "labels")
 }
 
 // dropped tells whether the requester held an item that is gone.
@@ -179,6 +185,9 @@ func (t *taking) dropped(item fieldpath.Path) (bool, error) {
 // still holds it where somebody who pretends to be the owner is looked at.)
 func (t *taking) howUnchanged(path fieldpath.Path) (How, error) {
 	now := t.new.Metadata.ManagedFields
+	if holdsKeys(path) { // its keys are what is claimed
+		return "", nil
+	}
 	if len(now) == 0 && len(t.review.New) > tooLarge {
 		return "", nil
 	}

@@ -94,6 +94,7 @@ func (e *Env) config(t testing.TB, user string) *rest.Config {
 	config, err := clientcmd.BuildConfigFromFlags("", e.Cluster.Kubeconfig(user))
 	require.NoError(t, err)
 	config.QPS = -1
+	config.UserAgent = "kubectl/e2e" // what a test writes is one owner with what its kubectl does
 	config.WarningHandler = rest.NoWarnings{}
 	return config
 }
