@@ -104,7 +104,8 @@ func TestAWriteThatTakesAFieldIsAnswered(t *testing.T) {
 			wantAudit:   map[string]string{"verdict": "Denied"}},
 		"policy is loosened by who may": {
 			namespace: enforcing(), review: ownersReview("root", "ci", claimed(3, byFlux, none), claimed(3, byFlux, `{"sluice.dev/ownership-ignore":".spec.replicas"}`)),
-			wantAudit: map[string]string{"verdict": "Forced"}, wantEvent: "root loosened sluice.dev/ownership-ignore"},
+			wantWarned: []string{"sluice: less of deployment/web -n shop is protected with the new sluice.dev/ownership-ignore"},
+			wantAudit:  map[string]string{"verdict": "Forced"}, wantEvent: "root loosened sluice.dev/ownership-ignore"},
 		"policy is tightened by anybody": {
 			namespace: enforcing(), review: ownersReview("bob", "ci", claimed(3, byFlux, none), claimed(3, byFlux, `{"sluice.dev/protect":"helm"}`)),
 			wantAudit: map[string]string{"verdict": "Allowed"}},
@@ -124,7 +125,7 @@ func TestAWriteThatTakesAFieldIsAnswered(t *testing.T) {
 			namespace: shop(), review: ownersReview("bob", "ci", claimed(3, byFlux, `{"sluice.dev/ownership":"on"}`), claimed(3, byFlux, `{"sluice.dev/ownership":"on"}`)),
 			wantAudit: map[string]string{"verdict": "Allowed"}},
 		"another webhook changed the field: allowed, and in the audit log": {
-			namespace: enforcing(), review: ownersReview("bob", "ci", claimed(3, byFlux, none), claimed(5, byFlux, none)),
+			namespace: enforcing(), review: ownersReview("bob", "ci", claimed(3, byFlux, none), claimed(5, byFlux+","+strings.Replace(byUser, "f:replicas", "f:paused", 1), none)),
 			wantAudit: map[string]string{"verdict": "Allowed", "untraced": `.spec.replicas of "flux"`}},
 	}
 	for name, test := range tests {

@@ -80,7 +80,8 @@ func (c *Comparison) Contested() (bool, error) {
 			return true, nil
 		}
 	}
-	return false, nil
+	found, err := c.under(nil).unrecorded()
+	return len(found) > 0, err
 }
 
 // lost returns what the owner of an entry held and no longer does; nothing where it is who asks.

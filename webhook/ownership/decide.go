@@ -22,18 +22,31 @@ func (c *Comparison) Decide(namespace map[string]string) (Decision, error) {
 	for _, fault := range r.faults {
 		d.Warnings = append(d.Warnings, "sluice: "+cut(fault))
 	}
-	for _, e := range c.old.Metadata.ManagedFields {
-		conflicts, err := r.taken(e)
-		if err != nil {
-			return Decision{}, err
-		}
-		d.judge(r, conflicts)
+	conflicts, err := r.conflicts()
+	if err != nil {
+		return Decision{}, err
 	}
+	d.judge(r, conflicts)
 	if r.policy.mode == Enforce {
 		d.Loosened = r.loosened(namespace)
 	}
 	d.ForceAsked = c.forceAsked() || d.rewritten()
 	return d.finish(), nil
+}
+
+func (r *rules) conflicts() ([]Conflict, error) {
+	var all []Conflict
+	for _, e := range r.old.Metadata.ManagedFields {
+		conflicts, err := r.taken(e)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, conflicts...)
+	}
+	if len(all) > 0 {
+		return all, nil
+	}
+	return r.unrecorded()
 }
 
 // forceAsked: by the field manager, or by naming the very version that the write changes.
@@ -64,7 +77,7 @@ func (r *rules) outcome(conflict Conflict) Mode {
 	}
 	switch {
 	case conflict.How == Untraced:
-		return Ignore
+		return milder(mode, r.operator.unknown())
 	case conflict.How == Applied:
 		return milder(mode, r.operator.forcedApply())
 	case (conflict.How == Removed || r.scaling) && !r.foreign(conflict.Owner):

@@ -35,6 +35,7 @@
 //	  the owner's claim is not protected                                 warn
 //	  Applied                                                            Operator.ForcedApply, ignore
 //	  Removed or scaled, and nothing tells who asks                      Operator.Unknown, warn
+//	  changed, and the API server entered nothing anywhere               Operator.Unknown, warn
 //	    the same, not protected; replicas that kubectl applied           ignore: it may be the owner itself
 //
 //	any that is enforced                                                 denied: 403, and never 409 or 422

@@ -166,10 +166,12 @@ func TestOurs(t *testing.T) {
 		"62. a change of a value names its writer":                {past: []step{three}, write: write{unnamed: true, edit: five}, want: aReplicas},
 		"62. a body that dates the owner's entry anew":            {past: []step{three}, write: write{unnamed: true, edit: unset(replicasPath...), claims: dated}, operator: Operator{Unknown: Enforce}, want: aReplicas},
 
-		"63. a forged Apply entry in the body":      {past: []step{three}, write: write{edit: five, claims: forgedClaim}, want: aReplicas},
-		"63. a stale PUT without a resourceVersion": {past: []step{three, applied("A", set(int64(4), replicasPath...))}, write: write{edit: set(int64(3), replicasPath...)}, want: aReplicas},
-		"63. sluice's digest over the owner's":      {past: []step{applied("A", set("x", "spec", "template", "metadata", "annotations", "sluice.dev/config-hash"))}, write: write{edit: set("y", "spec", "template", "metadata", "annotations", "sluice.dev/config-hash")}, allowed: true},
-		"63. another webhook changes A's field":     {past: []step{three}, write: write{edit: annotation("a", "1"), later: five}, allowed: true},
+		"63. a forged Apply entry in the body":                          {past: []step{three}, write: write{edit: five, claims: forgedClaim}, want: aReplicas},
+		"63. a stale PUT without a resourceVersion":                     {past: []step{three, applied("A", set(int64(4), replicasPath...))}, write: write{edit: set(int64(3), replicasPath...)}, want: aReplicas},
+		"63. sluice's digest over the owner's":                          {past: []step{applied("A", set("x", "spec", "template", "metadata", "annotations", "sluice.dev/config-hash"))}, write: write{edit: set("y", "spec", "template", "metadata", "annotations", "sluice.dev/config-hash")}, allowed: true},
+		"63. another webhook changes A's field, and the write nothing":  {past: []step{three}, write: write{later: five}, allowed: true, warned: aReplicas},
+		"the API server could enter nothing, and the policy is enforce": {past: []step{three}, write: write{unnamed: true, later: five}, operator: Operator{Unknown: Enforce}, want: aReplicas},
+		"63. another webhook changes A's field":                         {past: []step{three}, write: write{edit: annotation("a", "1"), later: five}, allowed: true},
 
 		"64. a forced apply over A's field":             {past: []step{three}, write: write{forced: true, edit: five}, allowed: true, audited: aReplicas},
 		"64. a forced apply, and the policy is enforce": {past: []step{three}, write: write{forced: true, edit: five}, operator: Operator{ForcedApply: Enforce}, want: aReplicas},

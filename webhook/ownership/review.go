@@ -2,6 +2,7 @@ package ownership
 
 import (
 	"encoding/json"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 )
@@ -141,6 +142,9 @@ func (d Decision) Resolve(permitted bool) Decision {
 	}
 	d.Verdict = Forced
 	d.Warnings = append(takenWarnings(d.Refused, "by force"), d.Warnings...)
+	if len(d.Loosened) > 0 {
+		d.Warnings = append(d.Warnings, "sluice: less of "+d.subject.target()+" is protected with the new "+strings.Join(d.Loosened, ", "))
+	}
 	d.Forced, d.Refused = d.Refused, nil
 	return d
 }

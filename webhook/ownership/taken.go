@@ -90,6 +90,9 @@ func (t *taking) how(path fieldpath.Path) (How, error) {
 	if t.entry.APIVersion != t.old.APIVersion {
 		return t.howInOtherVersion(path)
 	}
+	if merged, err := t.merged(path); merged || err != nil {
+		return "", err
+	}
 	change := t.change(t.held, path)
 	if change == Modified {
 		return t.howModified(path)
@@ -192,7 +195,7 @@ func (t *taking) howUnchanged(path fieldpath.Path) (How, error) {
 		return "", nil
 	}
 	for _, e := range now {
-		if e != t.after && !t.inherits(e) && !t.capped(e) {
+		if e != t.after && !t.inherits(e) {
 			continue
 		}
 		if has, err := e.has(path); has || err != nil {
@@ -210,6 +213,20 @@ func (t *taking) howUnchanged(path fieldpath.Path) (How, error) {
 func (t *taking) inherits(e *entry) bool {
 	return t.operator.Principal(e.Manager) == t.operator.Principal(t.entry.Manager) &&
 		(e.Operation == apply || t.entry.Operation != apply || t.protects(e, ""))
+}
+
+// merged tells whether the API server put the claim together with others' old ones: of a field that was taken
+// it would be gone there, too.
+func (t *taking) merged(path fieldpath.Path) (bool, error) {
+	for _, e := range t.new.Metadata.ManagedFields {
+		if !t.capped(e) {
+			continue
+		}
+		if has, err := e.has(path); has || err != nil {
+			return has, err
+		}
+	}
+	return false, nil
 }
 
 // capped tells whether an entry is the one in which the API server puts the oldest Update entries.

@@ -8,29 +8,46 @@ import (
 )
 
 // Untraced returns the fields of protected owners that changed although their owner still holds them:
-// another webhook changed them after the write, or the API server could not track it. Nobody can be held
-// to it, so it is for the log. The Namespace's policy is not asked: managers that only its annotation
-// protects are left out.
+// another webhook changed them after the write, or the API server could not track it. Where it tracked
+// something, nobody can be held to it, so it is for the log. The Namespace's policy is not asked: managers that
+// only its annotation protects are left out.
 func (c *Comparison) Untraced() ([]Conflict, error) {
 	if c.spared() != "" || c.scaling {
 		return nil, nil
 	}
-	r := c.under(nil)
+	return c.under(nil).untraced()
+}
+
+func (r *rules) untraced() ([]Conflict, error) {
 	var found []Conflict
-	for _, e := range c.old.Metadata.ManagedFields {
-		if !r.meantAll(e) && !r.autoscales(e) || c.requester.is(c.operator.Principal(e.Manager)) || e.APIVersion != c.old.APIVersion {
+	for _, e := range r.old.Metadata.ManagedFields {
+		if !r.meantAll(e) && !r.autoscales(e) || r.requester.is(r.operator.Principal(e.Manager)) || e.APIVersion != r.old.APIVersion {
 			continue
 		}
-		still, err := c.kept(e)
+		still, err := r.kept(e)
 		if err != nil {
 			return nil, err
 		}
 		u := untraced{rules: r, entry: e}
-		u.walk(still, nil, [][]byte{c.review.Old}, [][]byte{c.review.New})
+		u.walk(still, nil, [][]byte{r.review.Old}, [][]byte{r.review.New})
 		found = append(found, u.found...)
 	}
 	sortByOwner(found)
 	return found, nil
+}
+
+// unrecorded returns what appliers hold and what changed all the same, where the API server entered nothing at
+// all. It does so where nothing changed, and where it failed to: for a custom resource a body can see to that, by
+// claims in a version that the resource does not have. Claims by Update are left out: a second write of their
+// owner within the same second looks alike.
+func (r *rules) unrecorded() ([]Conflict, error) {
+	if r.scaling || !slices.EqualFunc(r.old.Metadata.ManagedFields, r.new.Metadata.ManagedFields, func(a, b *entry) bool {
+		return a.owner() == b.owner() && a.Time == b.Time && sameFields(a, b)
+	}) {
+		return nil, nil
+	}
+	found, err := r.untraced()
+	return slices.DeleteFunc(found, func(c Conflict) bool { return c.Owner.Operation != apply }), err
 }
 
 // kept returns what the owner of an entry holds before and after.
