@@ -90,10 +90,13 @@ func (t *taking) how(path fieldpath.Path) (How, error) {
 	if t.entry.APIVersion != t.old.APIVersion {
 		return t.howInOtherVersion(path)
 	}
-	if merged, err := t.merged(path); merged || err != nil {
-		return "", err
-	}
 	change := t.change(t.held, path)
+	if change == Modified && (empty(t.old.at(path)) || empty(t.new.at(path))) {
+		// An empty struct that somebody filled has not changed itself, where the API server says so.
+		if merged, err := t.merged(path); merged || err != nil {
+			return "", err
+		}
+	}
 	if change == Modified {
 		return t.howModified(path)
 	}
@@ -195,7 +198,7 @@ func (t *taking) howUnchanged(path fieldpath.Path) (How, error) {
 		return "", nil
 	}
 	for _, e := range now {
-		if e != t.after && !t.inherits(e) {
+		if e != t.after && !t.inherits(e) && !t.capped(e) {
 			continue
 		}
 		if has, err := e.has(path); has || err != nil {
@@ -215,8 +218,7 @@ func (t *taking) inherits(e *entry) bool {
 		(e.Operation == apply || t.entry.Operation != apply || t.protects(e, ""))
 }
 
-// merged tells whether the API server put the claim together with others' old ones: of a field that was taken
-// it would be gone there, too.
+// merged tells whether the API server put the claim together with others' old ones.
 func (t *taking) merged(path fieldpath.Path) (bool, error) {
 	for _, e := range t.new.Metadata.ManagedFields {
 		if !t.capped(e) {
