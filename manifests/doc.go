@@ -14,7 +14,7 @@
 // ConfigMaps and Secrets outside of its own namespace.
 //
 // Nor is ownership.yaml: it has further resources, beside workloads, whose fields are to conflict, and who may
-// force that. Its webhook is an entry of its own in sluice's configuration, which installing leaves alone.
+// force that. Its webhook configuration is one of its own, so that installing sluice anew leaves it alone.
 //
 // # Which write reaches which webhook
 //

@@ -18,6 +18,9 @@ const (
 	Name      = "sluice"
 )
 
+// OwnershipName is the webhook configuration of further resources whose fields have owners.
+const OwnershipName = "sluice-ownership"
+
 // Version is the release whose image the Deployment runs.
 const Version = "v0.1.0"
 
@@ -30,6 +33,9 @@ var files embed.FS
 
 //go:embed pin.yaml
 var pin []byte
+
+//go:embed ownership.yaml
+var ownership []byte
 
 // order is the order of applying.
 var order = []string{
@@ -86,6 +92,16 @@ func Pin() ([]*unstructured.Unstructured, error) {
 	objs, err := decode(pin)
 	if err != nil {
 		return nil, fmt.Errorf("decoding manifest pin.yaml: %w", err)
+	}
+	return objs, nil
+}
+
+// Ownership returns the objects that have sluice judge who owns the fields of further resources, in the order of
+// applying. Operators change their rules. The caller owns them.
+func Ownership() ([]*unstructured.Unstructured, error) {
+	objs, err := decode(ownership)
+	if err != nil {
+		return nil, fmt.Errorf("decoding manifest ownership.yaml: %w", err)
 	}
 	return objs, nil
 }

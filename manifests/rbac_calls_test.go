@@ -72,10 +72,12 @@ var calls = map[string]call{
 
 	"cluster authorization.k8s.io/subjectaccessreviews create": {"webhook/permission.go", "p.creator.Create(ctx, review)"},
 
-	"cluster admissionregistration.k8s.io/mutatingwebhookconfigurations sluice get":     {"certs/configurations.go", "a.client.Get(ctx, client.ObjectKey{Name: name}, object)"},
-	"cluster admissionregistration.k8s.io/mutatingwebhookconfigurations sluice patch":   {"certs/patch.go", "a.client.Patch(ctx, target"},
-	"cluster admissionregistration.k8s.io/validatingwebhookconfigurations sluice get":   {"certs/configurations.go", "a.client.Get(ctx, client.ObjectKey{Name: name}, object)"},
-	"cluster admissionregistration.k8s.io/validatingwebhookconfigurations sluice patch": {"certs/patch.go", "a.client.Patch(ctx, target"},
+	"cluster admissionregistration.k8s.io/mutatingwebhookconfigurations sluice get":               {"certs/configurations.go", "a.client.Get(ctx, client.ObjectKey{Name: name}, object)"},
+	"cluster admissionregistration.k8s.io/mutatingwebhookconfigurations sluice patch":             {"certs/patch.go", "a.client.Patch(ctx, target"},
+	"cluster admissionregistration.k8s.io/validatingwebhookconfigurations sluice get":             {"certs/configurations.go", "a.client.Get(ctx, client.ObjectKey{Name: name}, object)"},
+	"cluster admissionregistration.k8s.io/validatingwebhookconfigurations sluice patch":           {"certs/patch.go", "a.client.Patch(ctx, target"},
+	"cluster admissionregistration.k8s.io/validatingwebhookconfigurations sluice-ownership get":   {"certs/configurations.go", "a.client.Get(ctx, client.ObjectKey{Name: name}, object)"},
+	"cluster admissionregistration.k8s.io/validatingwebhookconfigurations sluice-ownership patch": {"certs/patch.go", "a.client.Patch(ctx, target"},
 
 	"pin configmaps create": {"hashing/live/pin.go", "c.Create(ctx, want."},
 	"pin configmaps patch":  {"hashing/live/pin.go", "c.Patch(ctx, found"},

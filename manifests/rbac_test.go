@@ -51,9 +51,12 @@ func TestInItsNamespaceSluiceWritesOnlyItsOwnSecrets(t *testing.T) {
 func TestSluiceWritesOnlyItsOwnWebhookConfigurations(t *testing.T) {
 	rules := rulesOn(typed(t, &rbacv1.ClusterRole{}, "sluice").Rules,
 		"mutatingwebhookconfigurations", "validatingwebhookconfigurations")
-	require.Len(t, rules, 1)
+	require.Len(t, rules, 2)
 	require.Equal(t, []string{manifests.Name}, rules[0].ResourceNames)
-	require.Equal(t, []string{"get", "patch"}, rules[0].Verbs)
+	require.Equal(t, []string{manifests.Name, manifests.OwnershipName}, rules[1].ResourceNames)
+	for _, rule := range rules {
+		require.Equal(t, []string{"get", "patch"}, rule.Verbs)
+	}
 }
 
 func TestSluiceCannotRaiseItsOwnPermissions(t *testing.T) {

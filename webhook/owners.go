@@ -62,6 +62,9 @@ func (h *owners) validate(ctx context.Context, req *request) (answer, error) {
 
 // validateScale decides on a write to /scale, by the claims of the object that is scaled.
 func (h *owners) validateScale(ctx context.Context, req *request, parent *metav1.PartialObjectMetadata, before, after int32) (answer, error) {
+	if parent.Labels[canary.EnabledLabel] == "false" { // a Scale carries no labels that a webhook could select by
+		return allowed("Scale", canary.Decision{Verdict: canary.Unchanged}), nil
+	}
 	raw, err := json.Marshal(parent)
 	if err != nil {
 		return answer{}, fmt.Errorf("encoding the metadata of %s/%s: %w", parent.Namespace, parent.Name, err)
@@ -114,8 +117,9 @@ func (h *owners) decide(ctx context.Context, req *request, c *ownership.Comparis
 		if err != nil {
 			log.FromContext(ctx).Error(err, "looking up a permission failed")
 			d.Warnings = append(d.Warnings, fmt.Sprintf("sluice could not tell whether you may force it: %v", err))
+		} else {
+			d = d.Resolve(permitted)
 		}
-		d = d.Resolve(permitted)
 	}
 	h.metrics.conflicts.WithLabelValues(string(d.Mode), h.known(d.Requester.Manager), string(d.Verdict)).Inc()
 	if d.Verdict == ownership.Forced && !req.DryRun {
@@ -147,6 +151,9 @@ func (h *owners) answer(req *request, d ownership.Decision) answer {
 		if len(conflicts) > 0 {
 			a.AuditAnnotations[key] = ownership.List(conflicts)
 		}
+	}
+	if len(d.Loosened) > 0 {
+		a.AuditAnnotations["loosened"] = strings.Join(d.Loosened, ", ")
 	}
 	if d.Verdict == ownership.Denied {
 		status := d.Status()

@@ -101,11 +101,11 @@ func TestAWriteThatTakesAFieldIsAnswered(t *testing.T) {
 		"policy is loosened by who may not": {
 			namespace: enforcing(), review: ownersReview("alice", "ci", claimed(3, byFlux, none), claimed(3, byFlux, `{"sluice.dev/ownership":"ignore"}`)),
 			wantRefusal: "Update failed: less of deployment/web -n shop would be protected with the new sluice.dev/ownership. Leave it as it is, or have somebody change it who has the verb \"force-conflicts\" on deployments.apps.",
-			wantAudit:   map[string]string{"verdict": "Denied"}},
+			wantAudit:   map[string]string{"verdict": "Denied", "loosened": "sluice.dev/ownership"}},
 		"policy is loosened by who may": {
 			namespace: enforcing(), review: ownersReview("root", "ci", claimed(3, byFlux, none), claimed(3, byFlux, `{"sluice.dev/ownership-ignore":".spec.replicas"}`)),
 			wantWarned: []string{"sluice: less of deployment/web -n shop is protected with the new sluice.dev/ownership-ignore"},
-			wantAudit:  map[string]string{"verdict": "Forced"}, wantEvent: "root loosened sluice.dev/ownership-ignore"},
+			wantAudit:  map[string]string{"verdict": "Forced", "loosened": "sluice.dev/ownership-ignore"}, wantEvent: "root loosened sluice.dev/ownership-ignore"},
 		"policy is tightened by anybody": {
 			namespace: enforcing(), review: ownersReview("bob", "ci", claimed(3, byFlux, none), claimed(3, byFlux, `{"sluice.dev/protect":"helm"}`)),
 			wantAudit: map[string]string{"verdict": "Allowed"}},
@@ -256,7 +256,7 @@ func TestAnyResourceIsJudged(t *testing.T) {
 
 	require.False(t, got.Allowed)
 	require.Equal(t, []metav1.StatusCause{{Type: metav1.CauseTypeFieldManagerConflict, Message: `conflict with "flux"`, Field: ".spec.text"}}, got.Result.Details.Causes)
-	require.Contains(t, got.Result.Message, "kubectl get thing/web -o yaml --show-managed-fields")
+	require.Contains(t, got.Result.Message, "kubectl get thing.example.com/web -o yaml --show-managed-fields")
 	require.Contains(t, got.Result.Message, `(needs the verb "force-conflicts" on things.example.com)`)
 }
 
@@ -285,7 +285,7 @@ func TestValuesOfOwnedObjectsGetNowhere(t *testing.T) {
 }
 
 func TestScalingTakesReplicas(t *testing.T) {
-	parent := func(holder string, annotations map[string]string) func(context.Context, client.WithWatch, client.ObjectKey, client.Object, ...client.GetOption) error {
+	parent := func(holder, labels string, annotations map[string]string) func(context.Context, client.WithWatch, client.ObjectKey, client.Object, ...client.GetOption) error {
 		return func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
 			if key.Namespace == "" || key.Namespace == "sluice-system" {
 				return c.Get(ctx, key, o, opts...)
@@ -293,12 +293,13 @@ func TestScalingTakesReplicas(t *testing.T) {
 			options := &client.GetOptions{}
 			options.ApplyOptions(opts)
 			require.Equal(t, "0", options.AsGetOptions().ResourceVersion, "from the watch cache")
-			return json.Unmarshal([]byte(strings.Replace(claimed(3, holder, none), `"annotations":{}`, `"annotations":`+string(must(json.Marshal(annotations))), 1)), o)
+			return json.Unmarshal([]byte(strings.Replace(claimed(3, holder, none), `"annotations":{}`, `"labels":{`+labels+`},"annotations":`+string(must(json.Marshal(annotations))), 1)), o)
 		}
 	}
 	tests := map[string]struct {
 		holder        string
 		user, manager string
+		labels        string
 		annotations   map[string]string
 		wantRefusal   string
 		wantWarned    []string
@@ -308,6 +309,7 @@ func TestScalingTakesReplicas(t *testing.T) {
 		"nothing tells who asks": {holder: byFlux, user: "bob",
 			wantWarned: []string{`sluice: this write takes .spec.replicas from "flux"`}},
 		"the workload ignores it": {holder: byFlux, user: "bob", manager: "ci", annotations: map[string]string{ownership.ModeAnnotation: "ignore"}},
+		"the workload opted out":  {holder: byFlux, user: "bob", manager: "ci", labels: `"sluice.dev/enabled":"false"`},
 		"nobody owns them":        {holder: byNoOne, user: "bob", manager: "ci"},
 		"flux scales":             {holder: byFlux, user: "f", manager: "flux"},
 		"by force, by who may": {holder: byFlux, user: "root", manager: ownership.ForceManager,
@@ -318,7 +320,7 @@ func TestScalingTakesReplicas(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			c := cluster{objects: []client.Object{enforcing()}}
-			c.funcs.Get = parent(test.holder, test.annotations)
+			c.funcs.Get = parent(test.holder, test.labels, test.annotations)
 			review := scaleReview("deployments", 3, 5)
 			review.Request.UserInfo.Username = test.user
 			review.Request.Options.Raw = fmt.Appendf(nil, `{"fieldManager":%q}`, test.manager)

@@ -35,7 +35,7 @@ var ownedWorlds = map[string]func(*owned){
 	"nobody":    func(o *owned) { o.deployment.SetManagedFields(nil) },
 	"one-owner": func(o *owned) { o.deployment.SetManagedFields(ownedFields()[1:2]) },
 	"releasing": func(o *owned) {
-		o.deployment.SetAnnotations(map[string]string{canary.ReleaseAnnotation: "{}"})
+		o.deployment.SetAnnotations(map[string]string{canary.ReleaseAnnotation: `{"id":4,"phase":"Waiting"}`})
 		o.deployment.SetManagedFields([]metav1.ManagedFieldsEntry{entry("ci", applied, "", time.Hour, `{"f:spec":{"f:paused":{},"f:replicas":{}}}`)})
 	},
 	"hostile": func(o *owned) {

@@ -39,9 +39,19 @@ var ours = []string{
 	canary.RetryAnnotation, canary.ActiveLabel, canary.PhaseLabel, hashing.AnnotationConfigHash, ForceAnnotation,
 }
 
-// driven are the fields that admission sets while a release exists. What becomes of them follows from the
-// release: `kubectl rollout resume` approves a step, it takes nothing from the chart that says paused.
-var driven = mustParse(".spec.paused, .spec.strategy.rollingUpdate.maxSurge, .spec.updateStrategy.rollingUpdate.partition")
+// drivenBy returns the fields that admission sets while this release exists. What becomes of them follows from
+// the release: `kubectl rollout resume` approves a step, it takes nothing from the chart that says paused.
+func drivenBy(r *canary.Release) []Field {
+	switch {
+	case r == nil:
+		return nil
+	case r.Surge > 0:
+		return drivenFields[:]
+	}
+	return drivenFields[:2]
+}
+
+var drivenFields = [...]Field{".spec.paused", ".spec.updateStrategy.rollingUpdate.partition", ".spec.strategy.rollingUpdate.maxSurge"}
 
 // alwaysIgnored are fields that belong to nobody: controllers and tools of all kinds write them, each
 // time anew.

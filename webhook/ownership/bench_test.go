@@ -99,3 +99,32 @@ func benchmarkDeployment() manifest {
 		claim(Owner{Manager: controllerManager, Operation: update, APIVersion: "apps/v1", Subresource: scale}, part(model{Replicas: 3})),
 	})
 }
+
+// BenchmarkDecideBySize measures how the cost of judging a write grows with the object: a ConfigMap of an applier,
+// of whose n keys all, or one, get another value.
+func BenchmarkDecideBySize(b *testing.B) {
+	for _, keys := range []int{100, 1000, 10_000} {
+		data := func(value string, changed int) func(manifest) {
+			return func(o manifest) {
+				for i := range changed {
+					set(value, "data", fmt.Sprintf("key-%05d", i))(o)
+				}
+			}
+		}
+		live := unknowns.history(b, applied("flux", data("1", keys)))
+		for name, changed := range map[string]int{"one of": 1, "all of": keys} {
+			review := write{server: &unknowns, manager: "ci", edit: data("2", changed)}.review(b, live)
+			b.Run(fmt.Sprintf("%s %d keys", name, keys), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					decision, err := decide(review, map[string]string{ModeAnnotation: "enforce"}, Operator{})
+					require.NoError(b, err)
+					require.Equal(b, Denied, decision.Verdict)
+					_, err = untracedIn(review)
+					require.NoError(b, err)
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(keys), "ns/key")
+			})
+		}
+	}
+}

@@ -101,8 +101,8 @@ func TestTheModeIsOfWhoseAnnotationHolds(t *testing.T) {
 }
 
 func TestAReleaseMakesWhatItDrivesAnyones(t *testing.T) {
-	object := `{"metadata":{%"managedFields":[{"manager":"helm","operation":"Apply","fieldsType":"FieldsV1","fieldsV1":{"f:spec":{"f:paused":{}}}}]}}`
-	for annotations, ignored := range map[string]bool{"": false, `"annotations":{"sluice.dev/release":"{}"},`: true} {
+	object := `{"apiVersion":"apps/v1","kind":"Deployment","metadata":{%"managedFields":[{"manager":"helm","operation":"Apply","apiVersion":"apps/v1","fieldsType":"FieldsV1","fieldsV1":{"f:spec":{"f:paused":{}}}}]}}`
+	for annotations, ignored := range map[string]bool{"": false, `"annotations":{"sluice.dev/release":"{\"id\":4,\"phase\":\"Waiting\"}"},`: true} {
 		h, err := Claims(json.RawMessage(strings.Replace(object, "%", annotations, 1)), nil, Operator{})
 		require.NoError(t, err)
 		require.Equal(t, []Claim{{Path: fieldpath.MakePathOrDie("spec", "paused"), Protected: true, Ignored: ignored}}, h.Holders[0].Claims)

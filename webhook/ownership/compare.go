@@ -2,10 +2,13 @@ package ownership
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	"sluice.dev/sluice/canary"
 )
 
 // Comparison is a write with all that can be said of it without the policy of its Namespace.
@@ -15,10 +18,12 @@ type Comparison struct {
 	old, new  *object
 	requester Requester
 	always    []Field // ignored under any policy
+	driven    []Field // what admission sets for the release
 	// scaling: the write is one to /scale, and entered nowhere.
 	scaling bool
-	// resized: it changes the number.
-	resized bool
+	// resized: it changes the number, to replicas.
+	resized  bool
+	replicas int64
 }
 
 // Compare looks at a write. The error says that it cannot be judged: an object that does not decode, or
@@ -38,13 +43,30 @@ func Compare(r Review, o Operator) (*Comparison, error) {
 
 func (c *Comparison) prepare() (err error) {
 	c.always = slices.Clip(alwaysIgnored)
-	if c.old.releasing() || c.new.releasing() {
-		c.always = append(c.always, driven...)
+	c.driven = append(slices.Clip(drivenBy(c.old.release())), drivenBy(c.new.release())...)
+	if c.wishesStay() {
+		c.always = append(c.always, c.driven...)
 	}
 	if c.spared() == "" {
 		c.requester, err = c.identify()
 	}
 	return err
+}
+
+// wishesStay tells whether the write leaves alone what the user gets back when the release is over.
+func (c *Comparison) wishesStay() bool {
+	before, now := c.old.release(), c.new.release()
+	return before == nil || now == nil || reflect.DeepEqual(wishes(before), wishes(now))
+}
+
+// wishes are the user's own values of the fields that admission sets.
+func wishes(r *canary.Release) canary.Held {
+	held := r.Held
+	held.Stated = 0
+	if r.Surge == 0 {
+		held.MaxSurge = nil
+	}
+	return held
 }
 
 // spared returns why the write is not to be compared, whatever the policy says.
@@ -98,11 +120,12 @@ func (c *Comparison) lost(e *entry) (*fieldpath.Set, error) {
 	}
 	after := c.new.Metadata.ManagedFields.find(e.owner())
 	pretended := c.requester.Disbelieved && c.operator.Principal(c.requester.Manager) == principal
-	if sameFields(e, after) && !pretended {
+	versioned := after != nil && after.APIVersion != e.APIVersion // by whoever wrote managedFields
+	if sameFields(e, after) && !pretended && !versioned {
 		return &fieldpath.Set{}, nil
 	}
 	held, err := e.fields()
-	if err != nil || after == nil || pretended {
+	if err != nil || after == nil || pretended || versioned {
 		return held, err
 	}
 	left, err := after.fields()

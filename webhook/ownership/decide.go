@@ -30,7 +30,7 @@ func (c *Comparison) Decide(namespace map[string]string) (Decision, error) {
 	if r.policy.mode == Enforce {
 		d.Loosened = r.loosened(namespace)
 	}
-	d.ForceAsked = c.forceAsked() || d.rewritten()
+	d.ForceAsked = c.forceAsked() || d.deliberate()
 	return d.finish(), nil
 }
 
@@ -72,6 +72,9 @@ func (d *Decision) judge(r *rules, conflicts []Conflict) {
 // outcome is what comes of a conflict: the mode, or what is milder.
 func (r *rules) outcome(conflict Conflict) Mode {
 	mode := r.policy.mode
+	if conflict.Owner.Manager == ForceManager && !conflict.Protected {
+		return Ignore // the record of a write by force, which is nobody's claim
+	}
 	if !conflict.Protected {
 		mode = milder(mode, Warn)
 	}
@@ -104,7 +107,9 @@ func (d Decision) finish() Decision {
 	} else if len(d.Warned) > 0 {
 		d.Verdict = Warned
 	}
-	d.Warnings = append(d.Warnings, warnings(d.Warned, d.Mode)...)
+	if d.Verdict != Denied { // what is refused takes nothing
+		d.Warnings = append(d.Warnings, warnings(d.Warned, d.Mode)...)
+	}
 	return d
 }
 

@@ -130,6 +130,15 @@ func withEdit(o manifest, edit func(manifest)) manifest {
 	return o
 }
 
+// A state of a release counts on what sluice holds only: anybody may write one on anything else.
+func TestAReleaseOfACustomResourceIsNone(t *testing.T) {
+	release := set(`{"id":4,"phase":"Waiting"}`, "metadata", "annotations", "sluice.dev/release")
+	runAll(t, map[string]acceptanceCase{
+		"paused of a thing": {server: &unknowns, past: []step{applied("A", set(true, "spec", "paused"))}, write: write{edit: both(set(false, "spec", "paused"), release)},
+			want: []string{`"A" .spec.paused`}},
+	})
+}
+
 func TestCustomResourcesAndStatus(t *testing.T) {
 	finalizers := func(names ...any) func(manifest) { return set(append([]any{}, names...), "metadata", "finalizers") }
 	value := func(item string, to int64) func(manifest) { return set(to, "spec", "list", key{"name", item}, "value") }
@@ -149,6 +158,8 @@ func TestCustomResourcesAndStatus(t *testing.T) {
 
 func TestOurs(t *testing.T) {
 	annotation := func(key string, value any) func(manifest) { return set(value, "metadata", "annotations", key) }
+	const waiting, surging = `{"id":4,"phase":"Waiting"}`, `{"id":4,"phase":"Promoting","surge":2,"held":{"maxSurge":"25%"}}`
+	surge := func(value string) func(manifest) { return set(value, "spec", "strategy", "rollingUpdate", "maxSurge") }
 	forgedClaim := func(entries []metav1.ManagedFieldsEntry) []metav1.ManagedFieldsEntry {
 		return append(entries, claim(Owner{Manager: "evil", Operation: apply}, deployments.fieldSet(withEdit(deployments.empty(), five))))
 	}
@@ -180,16 +191,25 @@ func TestOurs(t *testing.T) {
 		"65. an object that is being deleted": {past: []step{applied("A", both(three.edit, set([]any{"a/b"}, "metadata", "finalizers")))}, prepare: func(o manifest) manifest {
 			return withEdit(o, set("2026-11-22T00:00:00Z", "metadata", "deletionTimestamp"))
 		}, write: write{edit: both(five, unset("metadata", "finalizers"))}, allowed: true},
-		"65. an owner that is not protected":             {past: []step{updated("kubectl-edit", five)}, write: write{edit: three.edit}, allowed: true, warned: []string{`"kubectl-edit" using apps/v1 .spec.replicas`}},
-		"the mode is warn":                               {mode: Warn, past: []step{three}, write: write{edit: five}, allowed: true, warned: aReplicas},
-		"the mode is ignore":                             {mode: Ignore, past: []step{three}, write: write{edit: five}, allowed: true},
-		"the workload's own mode counts":                 {mode: Ignore, past: []step{applied("A", both(three.edit, annotation(ModeAnnotation, "enforce")))}, write: write{edit: five}, want: aReplicas},
-		"a write does not bring its own mode along":      {past: []step{three}, write: write{edit: both(five, annotation(ModeAnnotation, "ignore"))}, want: aReplicas},
-		"who owns the mode keeps it":                     {past: []step{applied("A", annotation(ModeAnnotation, "enforce"))}, write: write{edit: annotation(ModeAnnotation, "ignore")}, want: []string{`"A" .metadata.annotations.sluice.dev/ownership`}},
-		"the workload names a field to ignore":           {past: []step{applied("A", both(three.edit, annotation(IgnoreAnnotation, ".spec.replicas, .spec.template.spec.containers[*].image")))}, write: write{edit: five}, allowed: true},
-		"kubectl rollout restart":                        {past: []step{applied("A", set("1", "spec", "template", "metadata", "annotations", "kubectl.kubernetes.io/restartedAt"))}, write: write{manager: "kubectl-rollout", edit: set("2", "spec", "template", "metadata", "annotations", "kubectl.kubernetes.io/restartedAt")}, allowed: true},
-		"an approval of a release is no theft of paused": {past: []step{applied("A", both(set(false, "spec", "paused"), annotation("sluice.dev/release", "{}")))}, write: write{manager: "kubectl-rollout", edit: set(true, "spec", "paused")}, allowed: true},
-		"paused without a release is a field like any":   {past: []step{applied("A", set(false, "spec", "paused"))}, write: write{edit: set(true, "spec", "paused")}, want: []string{`"A" .spec.paused`}},
+		"65. an owner that is not protected":                 {past: []step{updated("kubectl-edit", five)}, write: write{edit: three.edit}, allowed: true, warned: []string{`"kubectl-edit" using apps/v1 .spec.replicas`}},
+		"the mode is warn":                                   {mode: Warn, past: []step{three}, write: write{edit: five}, allowed: true, warned: aReplicas},
+		"the mode is ignore":                                 {mode: Ignore, past: []step{three}, write: write{edit: five}, allowed: true},
+		"the workload's own mode counts":                     {mode: Ignore, past: []step{applied("A", both(three.edit, annotation(ModeAnnotation, "enforce")))}, write: write{edit: five}, want: aReplicas},
+		"a write does not bring its own mode along":          {past: []step{three}, write: write{edit: both(five, annotation(ModeAnnotation, "ignore"))}, want: aReplicas},
+		"who owns the mode keeps it":                         {past: []step{applied("A", annotation(ModeAnnotation, "enforce"))}, write: write{edit: annotation(ModeAnnotation, "ignore")}, want: []string{`"A" .metadata.annotations.sluice.dev/ownership`}},
+		"the workload names a field to ignore":               {past: []step{applied("A", both(three.edit, annotation(IgnoreAnnotation, ".spec.replicas, .spec.template.spec.containers[*].image")))}, write: write{edit: five}, allowed: true},
+		"kubectl rollout restart":                            {past: []step{applied("A", set("1", "spec", "template", "metadata", "annotations", "kubectl.kubernetes.io/restartedAt"))}, write: write{manager: "kubectl-rollout", edit: set("2", "spec", "template", "metadata", "annotations", "kubectl.kubernetes.io/restartedAt")}, allowed: true},
+		"an approval of a release is no theft of paused":     {past: []step{applied("A", both(set(false, "spec", "paused"), annotation("sluice.dev/release", waiting)))}, write: write{manager: "kubectl-rollout", edit: set(true, "spec", "paused")}, allowed: true},
+		"maxSurge while sluice does not hold it":             {past: []step{applied("A", both(surge("1"), annotation("sluice.dev/release", waiting)))}, write: write{edit: surge("9")}, want: []string{`"A" .spec.strategy.rollingUpdate.maxSurge`}},
+		"maxSurge while sluice holds it":                     {past: []step{applied("A", both(surge("1"), annotation("sluice.dev/release", surging)))}, write: write{edit: surge("9")}, allowed: true},
+		"another wish for what comes back after the release": {past: []step{applied("A", both(surge("1"), annotation("sluice.dev/release", surging)))}, write: write{edit: both(surge("9"), annotation("sluice.dev/release", strings.Replace(surging, `"25%"`, "9", 1)))}, want: []string{`"A" .spec.strategy.rollingUpdate.maxSurge`}},
+		"what was taken by force is nobody's":                {past: []step{updated(ForceManager, five)}, write: write{edit: three.edit}, allowed: true, audited: []string{`"sluice-force-conflicts" using apps/v1 .spec.replicas`}},
+		"a manager is protected under all its names":         {past: []step{updated("kubectl-client-side-apply", five)}, protect: "kubectl", write: write{edit: three.edit}, want: []string{`"kubectl-client-side-apply" using apps/v1 .spec.replicas`}},
+		"a body that dates the owner's claims to another version": {past: []step{three}, write: write{edit: annotation("a", "1"), claims: func(entries []metav1.ManagedFieldsEntry) []metav1.ManagedFieldsEntry {
+			entries[0].APIVersion = "apps/v1beta1"
+			return entries
+		}}, want: []string{`"A" .metadata.managedFields`}},
+		"paused without a release is a field like any": {past: []step{applied("A", set(false, "spec", "paused"))}, write: write{edit: set(true, "spec", "paused")}, want: []string{`"A" .spec.paused`}},
 		"a body that is older than what a controller noted": {past: []step{three, updated(controllerManager, annotation("deployment.kubernetes.io/revision", "1"))}, protect: controllerManager,
 			write: write{manager: "A", claims: func(entries []metav1.ManagedFieldsEntry) []metav1.ManagedFieldsEntry { return entries[:1] }}, allowed: true},
 		"the last label goes with its map":                    {past: []step{updated("B", set("1", "metadata", "labels", "b")), applied("A", set("1", "metadata", "labels", "a")), updated("B", unset("metadata", "labels", "b"))}, protect: "B", write: write{edit: unset("metadata", "labels")}, want: []string{`"A" .metadata.labels.a`}},

@@ -2,6 +2,7 @@ package ownership
 
 import (
 	"slices"
+	"strings"
 )
 
 // Who may change what a write is judged by could take any field in two writes. So where the mode is enforce,
@@ -58,13 +59,18 @@ func (r *rules) loosened(namespace map[string]string) []string {
 		case ModeAnnotation:
 			return severity[next.mode] >= severity[r.policy.mode]
 		case ProtectAnnotation:
-			return contains(next.protect, r.policy.protect)
+			return !slices.ContainsFunc(r.policy.protect, func(manager string) bool { return !slices.Contains(next.protect, manager) })
 		default: // IgnoreAnnotation
-			return contains(r.policy.ignored, next.ignored)
+			return !slices.ContainsFunc(next.ignored, func(field Field) bool { return !field.within(r.policy.ignored) })
 		}
 	})
 }
 
-func contains[T comparable](all, some []T) bool {
-	return !slices.ContainsFunc(some, func(one T) bool { return !slices.Contains(all, one) })
+// within tells whether one of the fields is this one, or contains it.
+func (f Field) within(fields []Field) bool {
+	return slices.ContainsFunc(fields, func(whole Field) bool {
+		prefix, wild := strings.CutSuffix(string(whole), "*")
+		rest, ok := strings.CutPrefix(string(f), prefix)
+		return ok && (wild || rest == "" || rest[0] == '.' || rest[0] == '[')
+	})
 }

@@ -7,11 +7,14 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
+// mostListed is how many fields a refusal and a record name: more is for nobody to read.
+const mostListed = 50
+
 // Causes returns what machines read of a refusal: one per field, in the words of server-side apply, and one
 // per annotation that may not be loosened.
 func (d Decision) Causes() []metav1.StatusCause {
 	causes := make([]metav1.StatusCause, 0, len(d.Refused)+len(d.Loosened))
-	for _, conflict := range d.Refused {
+	for _, conflict := range d.Refused[:min(len(d.Refused), mostListed)] {
 		causes = append(causes, metav1.StatusCause{
 			Type:    metav1.CauseTypeFieldManagerConflict,
 			Message: fmt.Sprintf("conflict with %v", conflict.Owner),
@@ -63,11 +66,15 @@ func (d Decision) Record() string {
 func List(conflicts []Conflict) string {
 	var text strings.Builder
 	for i, conflict := range conflicts {
+		if i == mostListed {
+			fmt.Fprintf(&text, " and %d more", len(conflicts)-i)
+			break
+		}
 		if i > 0 {
 			text.WriteString(", ")
 		}
 		text.WriteString(conflict.Field)
-		if i+1 == len(conflicts) || conflicts[i+1].Owner != conflict.Owner {
+		if i+1 == min(len(conflicts), mostListed) || conflicts[i+1].Owner != conflict.Owner {
 			fmt.Fprintf(&text, " of %v", conflict.Owner)
 		}
 	}
@@ -79,8 +86,12 @@ func summary(operation string, conflicts []Conflict) string {
 	if len(conflicts) == 1 {
 		return fmt.Sprintf("%s failed with 1 conflict: conflict with %v: %s", operation, conflicts[0].Owner, conflicts[0].Field)
 	}
-	lines := make([]string, 0, len(conflicts)+1)
+	lines := make([]string, 0, mostListed)
 	for i, conflict := range conflicts {
+		if i == mostListed {
+			lines = append(lines, fmt.Sprintf("and %d more", len(conflicts)-i))
+			break
+		}
 		if i == 0 || conflicts[i-1].Owner != conflict.Owner {
 			lines = append(lines, fmt.Sprintf("conflicts with %v:", conflict.Owner))
 		}

@@ -1,6 +1,7 @@
 package ownership
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -68,12 +69,12 @@ There are three ways out:
 There are three ways out:
 1. agree: send the value that is there, or have the owner change it: kubectl get deployment/web -n shop -o yaml --show-managed-fields
 2. give it up: leave the field out, and apply what is left server-side, which removes nothing of others: kubectl apply --server-side -n shop -f FILE
-3. force it: kubectl patch deployment/web -n shop --field-manager=sluice-force-conflicts -p PATCH (needs the verb "force-conflicts" on deployments.apps)`},
+3. force it: kubectl patch deployment/web -n shop --type=merge --field-manager=sluice-force-conflicts -p PATCH (needs the verb "force-conflicts" on deployments.apps)`},
 		"to Helm": {write: write{manager: "helm", edit: set("2", image("app")...)}, want: `Update failed with 1 conflict: conflict with "flux": .spec.template.spec.containers[name="app"].image
 There are three ways out:
 1. agree: send the value that is there, or have the owner change it: kubectl get deployment/web -n shop -o yaml --show-managed-fields
 2. give it up: leave the field out, and apply what is left server-side, which removes nothing of others: helm upgrade --server-side=true RELEASE CHART (Helm 4)
-3. force it: helm upgrade --server-side=true --force-conflicts RELEASE CHART (Helm 4), or the same upgrade with the annotation sluice.dev/force-conflicts: "1207" in the chart (needs the verb "force-conflicts" on deployments.apps)`},
+3. force it: helm upgrade --server-side=true --force-conflicts RELEASE CHART (Helm 4), or the same upgrade with the annotation sluice.dev/force-conflicts: "1207" in the chart, which needs the verb "force-conflicts" on deployments.apps`},
 		"to another client": {write: write{manager: "operator", edit: unset("spec", "template", "spec", "containers", key{"name", "app"})}, want: `Update failed with 1 conflict: conflict with "flux": .spec.template.spec.containers[name="app"]
 There are three ways out:
 1. agree: send the value that is there, or have the owner change it: kubectl get deployment/web -n shop -o yaml --show-managed-fields
@@ -122,6 +123,7 @@ func TestForceNeedsIntentAndPermission(t *testing.T) {
 	}
 	tests := map[string]struct {
 		past      []step
+		operator  Operator
 		write     write
 		permitted bool
 		wantAsked bool
@@ -134,9 +136,11 @@ func TestForceNeedsIntentAndPermission(t *testing.T) {
 		"the annotation of another version":          {write: write{manager: "ci", edit: annotated("1206")}, permitted: true, want: Denied},
 		"the annotation was there before": {past: []step{updated("ci", set("1207", "metadata", "annotations", ForceAnnotation))},
 			write: write{manager: "ci", edit: set("2", image("app")...)}, permitted: true, want: Denied},
-		"claims rewritten, and the permission":     {write: write{manager: "ci", claims: func([]metav1.ManagedFieldsEntry) []metav1.ManagedFieldsEntry { return []metav1.ManagedFieldsEntry{{}} }}, permitted: true, wantAsked: true, want: Forced},
-		"claims rewritten, without the permission": {write: write{manager: "ci", claims: func([]metav1.ManagedFieldsEntry) []metav1.ManagedFieldsEntry { return []metav1.ManagedFieldsEntry{{}} }}, wantAsked: true, want: Denied},
-		"nothing to force":                         {write: write{manager: ForceManager, edit: set("2", "metadata", "labels", "new")}, permitted: true, wantAsked: true, want: Allowed},
+		"claims rewritten, and the permission":      {write: write{manager: "ci", claims: func([]metav1.ManagedFieldsEntry) []metav1.ManagedFieldsEntry { return []metav1.ManagedFieldsEntry{{}} }}, permitted: true, wantAsked: true, want: Forced},
+		"an apply by force, and the permission":     {operator: Operator{ForcedApply: Enforce}, write: write{manager: "ci", forced: true, edit: set("2", image("app")...)}, permitted: true, wantAsked: true, want: Forced},
+		"an apply by force, without the permission": {operator: Operator{ForcedApply: Enforce}, write: write{manager: "ci", forced: true, edit: set("2", image("app")...)}, wantAsked: true, want: Denied},
+		"claims rewritten, without the permission":  {write: write{manager: "ci", claims: func([]metav1.ManagedFieldsEntry) []metav1.ManagedFieldsEntry { return []metav1.ManagedFieldsEntry{{}} }}, wantAsked: true, want: Denied},
+		"nothing to force":                          {write: write{manager: ForceManager, edit: set("2", "metadata", "labels", "new")}, permitted: true, wantAsked: true, want: Allowed},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -144,7 +148,7 @@ func TestForceNeedsIntentAndPermission(t *testing.T) {
 			review := test.write.review(t, live)
 			namespace := map[string]string{ModeAnnotation: "enforce"}
 
-			decision, err := decide(review, namespace, Operator{})
+			decision, err := decide(review, namespace, test.operator)
 			require.NoError(t, err)
 			require.Equal(t, test.wantAsked, decision.ForceAsked)
 			decision = decision.Resolve(test.permitted)
@@ -201,4 +205,21 @@ func TestWarningsSayWhatIsTaken(t *testing.T) {
 
 func onlyHelms(entries []metav1.ManagedFieldsEntry) []metav1.ManagedFieldsEntry {
 	return slices.DeleteFunc(entries, func(e metav1.ManagedFieldsEntry) bool { return e.Manager != "helm" })
+}
+
+func TestARefusalNamesNoMoreThanAnybodyReads(t *testing.T) {
+	many := func(value string) func(manifest) {
+		return func(o manifest) {
+			for i := range 60 {
+				set(value, "metadata", "labels", fmt.Sprintf("l%02d", i))(o)
+			}
+		}
+	}
+	review := write{manager: "ci", edit: many("2")}.review(t, deployments.history(t, applied("flux", many("1"))))
+	decision, err := decide(review, map[string]string{ModeAnnotation: "enforce"}, Operator{})
+	require.NoError(t, err)
+	require.Contains(t, decision.Message(), "Update failed with 60 conflicts: conflicts with \"flux\":\n- .metadata.labels.l00\n")
+	require.Contains(t, decision.Message(), "- .metadata.labels.l49\nand 10 more\nThere are three ways out:")
+	require.Len(t, decision.Causes(), 50)
+	require.True(t, strings.HasSuffix(List(decision.Refused), ".metadata.labels.l49 of \"flux\" and 10 more"), List(decision.Refused))
 }

@@ -15,7 +15,7 @@ import (
 // object is one of the two objects of a review. Of its content only what is asked for is looked at.
 type object struct {
 	head
-	raw json.RawMessage
+	*document
 	// path was asked for last, and values are what is at each of its steps: paths come in the order of a
 	// tree, so the next one mostly begins like it.
 	path   fieldpath.Path
@@ -37,7 +37,7 @@ type head struct {
 }
 
 func decodeObject(raw json.RawMessage) (*object, error) {
-	o := &object{raw: raw}
+	o := &object{document: newDocument(raw)}
 	if err := kjson.UnmarshalCaseSensitivePreserveInts(raw, &o.head); err != nil {
 		return nil, err
 	}
@@ -56,7 +56,18 @@ func (o *object) reference() corev1.ObjectReference {
 	return corev1.ObjectReference{APIVersion: o.APIVersion, Kind: o.Kind, Namespace: o.Metadata.Namespace, Name: o.Metadata.Name, UID: o.Metadata.UID}
 }
 
-func (o *object) releasing() bool { return o.Metadata.Annotations[canary.ReleaseAnnotation] != "" }
+// release returns the state of a release, nil where there is none. Only sluice writes it on the workloads that it
+// holds; on anything else it is what somebody wrote.
+func (o *object) release() *canary.Release {
+	if o.APIVersion != "apps/v1" || !canary.Holdable(o.Kind) {
+		return nil
+	}
+	r, err := canary.DecodeRelease(o.Metadata.Annotations)
+	if err != nil {
+		return nil
+	}
+	return r
+}
 
 // at returns the raw values at a path: none where it is absent, several where a list has several items of
 // one key.
@@ -71,12 +82,8 @@ func (o *object) at(path fieldpath.Path) [][]byte {
 		above = o.values[common-1]
 	}
 	for _, step := range path[common:] {
-		var found [][]byte
-		for _, raw := range above {
-			found = append(found, descend(raw, step)...)
-		}
-		o.values = append(o.values, found)
-		above = found
+		above = o.below(above, step)
+		o.values = append(o.values, above)
 	}
 	return above
 }

@@ -64,6 +64,9 @@ func (o Operator) Validate() error {
 		if name == "" || of == "" {
 			faults = append(faults, fmt.Errorf("alias %q of manager %q: both are needed", name, of))
 		}
+		if _, chained := o.Aliases[of]; chained {
+			faults = append(faults, fmt.Errorf("alias %q of manager %q: that is an alias itself", name, of))
+		}
 	}
 	for what, mode := range map[string]Mode{"unknown requesters": o.Unknown, "forced applies": o.ForcedApply} {
 		if _, known := severity[mode]; !known && mode != "" {

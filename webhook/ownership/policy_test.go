@@ -137,3 +137,12 @@ func TestWhatCannotBeJudgedIsAnError(t *testing.T) {
 		})
 	}
 }
+
+func TestAFieldIsWithinAnother(t *testing.T) {
+	for field, want := range map[Field]bool{
+		".spec.template": true, `.spec.template.spec.containers[*].image`: true, ".spec.templates": false, ".spec": false,
+		".metadata.labels.example.com/team": true, ".metadata.labels.other": false, ".spec.list[0]": true,
+	} {
+		require.Equal(t, want, field.within([]Field{".spec.template", ".metadata.labels.example.com/*", ".spec.list"}), field)
+	}
+}

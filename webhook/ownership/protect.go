@@ -15,9 +15,12 @@ func (r *rules) protects(e *entry, field string) bool {
 
 // meantAll tells whether all claims of an entry are protected.
 func (r *rules) meantAll(e *entry) bool {
-	return e.Operation == apply || slices.Contains(r.policy.protect, e.Manager)
+	principal := r.operator.Principal(e.Manager)
+	return e.Operation == apply || slices.ContainsFunc(r.policy.protect, func(manager string) bool { return r.operator.Principal(manager) == principal })
 }
 
+// autoscales tells whether an entry is the autoscaler's. Others that scale may be persons, and their claim would
+// stay for good.
 func (c *Comparison) autoscales(e *entry) bool {
-	return e.Subresource == scale && c.operator.Principal(e.Manager) != kubectl // `kubectl scale` is a person
+	return e.Subresource == scale && c.operator.Principal(e.Manager) == controllerManager
 }

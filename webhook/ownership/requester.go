@@ -67,7 +67,7 @@ func (c *Comparison) wrote(e, before *entry) (bool, error) {
 	}
 	found := false
 	set.Iterate(func(path fieldpath.Path) {
-		found = found || !covered(driven, path) && c.change(set, path) == Modified
+		found = found || !covered(c.driven, path) && c.change(set, path) == Modified
 	})
 	return found, nil
 }

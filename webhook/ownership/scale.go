@@ -33,7 +33,7 @@ func CompareScale(r ScaleReview, o Operator) (*Comparison, error) {
 	}
 	c := &Comparison{
 		review:   Review{User: r.User, Sluice: r.Sluice, FieldManager: r.FieldManager, Resource: r.Resource},
-		operator: o, old: parent, new: &object{}, scaling: true, resized: r.Old != r.New,
+		operator: o, old: parent, new: &object{document: newDocument(nil)}, scaling: true, resized: r.Old != r.New, replicas: r.New,
 	}
 	return c, c.prepare()
 }

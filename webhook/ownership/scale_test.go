@@ -28,7 +28,7 @@ func TestScaling(t *testing.T) {
 		"56. a claim through /scale counts like one of the object": {past: []step{updated("helm", five), hpa}, review: ScaleReview{New: 5, FieldManager: "ci"},
 			want: []string{`"kube-controller-manager" with subresource "scale" using apps/v1 .spec.replicas`}},
 		"56. A's claim is gone once another scaled": {past: []step{three, kubectlScale, {manager: "keda", scales: true, edit: set(int64(4), replicasPath...)}}, review: ScaleReview{New: 5, FieldManager: "ci"},
-			want: []string{`"keda" with subresource "scale" using apps/v1 .spec.replicas`}},
+			warned: []string{`"keda" with subresource "scale" using apps/v1 .spec.replicas`}},
 		"kubectl scale of what an autoscaler scales: it names no manager, but the autoscaler is bound": {past: []step{updated("helm", five), hpa}, review: ScaleReview{New: 5},
 			want: []string{`"kube-controller-manager" with subresource "scale" using apps/v1 .spec.replicas`}},
 		"the autoscaler itself": {past: []step{three}, review: ScaleReview{New: 5, User: "system:serviceaccount:kube-system:horizontal-pod-autoscaler"}, reason: Exempt},

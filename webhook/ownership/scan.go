@@ -21,10 +21,9 @@ func descend(raw []byte, step fieldpath.PathElement) [][]byte {
 		}
 		return nil
 	case step.Key != nil:
-		if found := keyed(raw, *step.Key, false); len(found) > 0 {
-			return found
-		}
-		return keyed(raw, *step.Key, true)
+		var all [][]byte
+		items(raw, func(item []byte) { all = append(all, item) })
+		return keyedOf(all, *step.Key)
 	}
 	var found [][]byte
 	index := 0
@@ -37,11 +36,21 @@ func descend(raw []byte, step fieldpath.PathElement) [][]byte {
 	return found
 }
 
-// keyed returns the items with these keys. A key that has a default may be left out by the object, never
-// by a path; lenient: an item may lack all keys but one.
-func keyed(raw []byte, key value.FieldList, lenient bool) [][]byte {
+func sameOf(items [][]byte, with value.Value) [][]byte {
 	var found [][]byte
-	items(raw, func(item []byte) {
+	for _, item := range items {
+		if same(item, with) {
+			found = append(found, item)
+		}
+	}
+	return found
+}
+
+// keyedOf returns the items with these keys. A key that has a default may be left out by the object, never by
+// a path: where no item has all, one that lacks some, but not all, will do.
+func keyedOf(items [][]byte, key value.FieldList) [][]byte {
+	var found, lenient [][]byte
+	for _, item := range items {
 		equal, absent := 0, 0
 		for _, k := range key {
 			switch field := member(item, k.Name); {
@@ -51,11 +60,16 @@ func keyed(raw []byte, key value.FieldList, lenient bool) [][]byte {
 				equal++
 			}
 		}
-		if equal == len(key) || lenient && equal > 0 && equal+absent == len(key) {
+		if equal == len(key) {
 			found = append(found, item)
+		} else if equal > 0 && equal+absent == len(key) {
+			lenient = append(lenient, item)
 		}
-	})
-	return found
+	}
+	if len(found) > 0 {
+		return found
+	}
+	return lenient
 }
 
 // same compares a raw value with one of a path.

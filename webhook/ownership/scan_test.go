@@ -2,7 +2,9 @@ package ownership
 
 import (
 	"encoding/json"
+	"fmt"
 	"reflect"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -11,9 +13,10 @@ import (
 )
 
 func TestValuesAreFoundInRawObjects(t *testing.T) {
-	o := &object{raw: json.RawMessage(`{ "spec" : {"list":[ {"name":"a","value":1} , {"name":"a","value":2},{"name":"\u0062","value":{"x":[]}}, 7],
+	raw := json.RawMessage(`{ "spec" : {"list":[ {"name":"a","value":1} , {"name":"a","value":2},{"name":"\u0062","value":{"x":[]}}, 7],
 		"ports":[{"containerPort":80},{"containerPort":80,"protocol":"UDP"}],
-		"set":["x","y\"]",3 ], "text":"a \"}\" b\\", "\u006ey":null, "empty":{}, "twice":1, "twice":2}}`)}
+		"set":["x","y\"]",3 ], "text":"a \"}\" b\\", "\u006ey":null, "empty":{}, "twice":1, "twice":2}}`)
+	o := &object{document: newDocument(raw)}
 	key := func(fields ...any) *value.FieldList { return fieldpath.KeyByFields(fields...) }
 	tests := map[string]struct {
 		path []any
@@ -42,6 +45,8 @@ func TestValuesAreFoundInRawObjects(t *testing.T) {
 				got = append(got, string(raw))
 			}
 			require.Equal(t, test.want, got)
+
+			require.Equal(t, test.want, indexed(raw, fieldpath.MakePathOrDie(test.path...)))
 		})
 	}
 }
@@ -73,4 +78,50 @@ func FuzzMembers(f *testing.F) {
 			t.Fatalf("%s: %v, not %v", raw, got, want)
 		}
 	})
+}
+
+// indexed finds what is at a path by indexes alone.
+func indexed(raw []byte, path fieldpath.Path) []string {
+	values := [][]byte{raw}
+	for _, step := range path {
+		var below [][]byte
+		for _, value := range values {
+			below = append(below, newIndex(value).descend(step)...)
+		}
+		values = below
+	}
+	var texts []string
+	for _, value := range values {
+		texts = append(texts, string(value))
+	}
+	return texts
+}
+
+// What is asked of a large object is found as in a small one.
+func TestALargeObjectIsIndexed(t *testing.T) {
+	object := map[string]any{"list": []any{}, "set": []any{}, "map": map[string]any{}}
+	for i := range 3000 {
+		name := fmt.Sprintf("k%04d", i)
+		object["list"] = append(object["list"].([]any), map[string]any{"name": name, "value": i})
+		object["set"] = append(object["set"].([]any), name)
+		object["map"].(map[string]any)[name] = i
+	}
+	raw, err := json.Marshal(object)
+	require.NoError(t, err)
+	d := newDocument(raw)
+	one := func(path ...any) string {
+		values := [][]byte{raw}
+		for _, step := range fieldpath.MakePathOrDie(path...) {
+			values = d.below(values, step)
+		}
+		require.Len(t, values, 1)
+		return string(values[0])
+	}
+	for i := range 3000 {
+		name := fmt.Sprintf("k%04d", i)
+		require.Equal(t, fmt.Sprint(i), one("list", fieldpath.KeyByFields("name", name), "value"))
+		require.Equal(t, strconv.Quote(name), one("set", value.NewValueInterface(name)))
+		require.Equal(t, fmt.Sprint(i), one("map", name))
+	}
+	require.Len(t, d.indexes, 4, "the object, and what is in it")
 }

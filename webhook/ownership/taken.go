@@ -87,8 +87,13 @@ func (t *taking) how(path fieldpath.Path) (How, error) {
 	if t.scaling {
 		return Modified, nil
 	}
-	if t.entry.APIVersion != t.old.APIVersion {
+	switch {
+	case t.after != nil && t.after.APIVersion != t.entry.APIVersion:
+		return Rewritten, nil // the API server leaves a version alone that its owner did not change
+	case t.entry.APIVersion != t.old.APIVersion:
 		return t.howInOtherVersion(path)
+	case covered(t.driven, path): // the value is the release's; what the user gets back is another one
+		return t.howModified(path)
 	}
 	change := t.change(t.held, path)
 	if change == Modified && (empty(t.old.at(path)) || empty(t.new.at(path))) {

@@ -29,7 +29,7 @@ func (r *rules) untraced() ([]Conflict, error) {
 			return nil, err
 		}
 		u := untraced{rules: r, entry: e}
-		u.walk(still, nil, [][]byte{r.review.Old}, [][]byte{r.review.New})
+		u.walk(still, nil, [][]byte{r.old.raw}, [][]byte{r.new.raw})
 		found = append(found, u.found...)
 	}
 	sortByOwner(found)
@@ -77,7 +77,7 @@ type untraced struct {
 
 func (u *untraced) walk(set *fieldpath.Set, path fieldpath.Path, before, now [][]byte) {
 	visit := func(element fieldpath.PathElement, look func(at fieldpath.Path, before, now [][]byte)) {
-		was, is := below(before, element), below(now, element)
+		was, is := u.old.below(before, element), u.new.below(now, element)
 		if !slices.EqualFunc(was, is, bytes.Equal) {
 			look(append(slices.Clip(path), element), was, is)
 		}
@@ -90,14 +90,6 @@ func (u *untraced) walk(set *fieldpath.Set, path fieldpath.Path, before, now [][
 		children, _ := set.Children.Get(element)
 		visit(element, func(at fieldpath.Path, before, now [][]byte) { u.walk(children, at, before, now) })
 	})
-}
-
-func below(values [][]byte, element fieldpath.PathElement) [][]byte {
-	var found [][]byte
-	for _, raw := range values {
-		found = append(found, descend(raw, element)...)
-	}
-	return found
 }
 
 func (u *untraced) judge(path fieldpath.Path, before, now [][]byte, leaf bool) {

@@ -19,9 +19,11 @@ func (t *taking) howInOtherVersion(path fieldpath.Path) (How, error) {
 			return t.howModified(path)
 		case Removed:
 			return t.howRemoved(path)
-		default:
-			return "", nil
 		}
+		if len(t.new.Metadata.ManagedFields) == 0 && len(t.review.New) <= tooLarge {
+			return Rewritten, nil // a body that says [] clears them all
+		}
+		return "", nil
 	}
 	if has, err := t.after.has(path); has || err != nil {
 		return "", err

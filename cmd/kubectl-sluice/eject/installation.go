@@ -3,6 +3,7 @@ package eject
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -49,7 +50,11 @@ func registered() ([]Installed, error) {
 	if err != nil {
 		return nil, err
 	}
-	objects = append(objects, pin...)
+	ownership, err := manifests.Ownership()
+	if err != nil {
+		return nil, err
+	}
+	objects = slices.Concat(objects, pin, ownership)
 	var found []Installed
 	for _, kind := range registrations {
 		for _, object := range objects {

@@ -15,7 +15,7 @@ func TestEverythingThatStandsInTheWayOfTheAPIServerIsTakenOut(t *testing.T) {
 		names = append(names, i.resource.Resource+"/"+i.name)
 	}
 	require.Equal(t, []string{
-		"mutatingwebhookconfigurations/sluice", "validatingwebhookconfigurations/sluice",
+		"mutatingwebhookconfigurations/sluice", "validatingwebhookconfigurations/sluice", "validatingwebhookconfigurations/sluice-ownership",
 		"mutatingadmissionpolicybindings/pin.sluice.dev", "mutatingadmissionpolicies/pin.sluice.dev",
 		"validatingadmissionpolicybindings/sluice-status", "validatingadmissionpolicybindings/sluice-opt-out",
 		"validatingadmissionpolicybindings/sluice-defaults",

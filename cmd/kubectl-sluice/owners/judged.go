@@ -71,8 +71,8 @@ func (r *Reader) listed(ctx context.Context, ref Ref) (bool, error) {
 
 func (r *Reader) readRules(ctx context.Context) (*[]admissionregistrationv1.RuleWithOperations, error) {
 	resource := admissionregistrationv1.SchemeGroupVersion.WithResource("validatingwebhookconfigurations")
-	object, err := r.client.Resource(resource).Get(ctx, manifests.Name, metav1.GetOptions{})
 	rules := []admissionregistrationv1.RuleWithOperations{}
+	object, err := r.client.Resource(resource).Get(ctx, manifests.OwnershipName, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return &rules, nil
 	}

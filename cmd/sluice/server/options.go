@@ -133,7 +133,7 @@ func (o Options) certificates() certs.Options {
 		ServingSecret:            o.Certificates.ServingSecret,
 		DNSNames:                 certs.ServiceNames(manifests.Name, o.Namespace),
 		MutatingConfigurations:   []string{manifests.Name},
-		ValidatingConfigurations: []string{manifests.Name},
+		ValidatingConfigurations: []string{manifests.Name, manifests.OwnershipName},
 	}
 	for _, host := range o.Certificates.Hosts {
 		if ip := net.ParseIP(host); ip != nil {
