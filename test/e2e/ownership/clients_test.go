@@ -49,17 +49,17 @@ func TestEveryClientShowsTheRefusalWhole(t *testing.T) {
 	const image = taken + `.spec.template.spec.containers[name="app"].image`
 	const force = "3. force it: the same kubectl command with --field-manager=sluice-force-conflicts"
 	tests := map[string]struct {
-		tool         string
-		args         []string
-		want         string
-		wantOperator string // the way to force it
+		tool      string
+		args      []string
+		want      string
+		wantForce string // the third way out
 	}{
 		"kubectl set image":            {"kubectl", []string{"set", "image", "deploy/web", "app=example/web:v2"}, image, force},
 		"kubectl patch":                {"kubectl", []string{"patch", "deploy/web", "-p", `{"spec":{"replicas":5}}`}, taken + ".spec.replicas", force},
 		"kubectl patch, of type merge": {"kubectl", []string{"patch", "deploy/web", "--type=merge", "-p", `{"spec":{"replicas":5}}`}, taken + ".spec.replicas", force},
 		"kubectl patch, of type json":  {"kubectl", []string{"patch", "deploy/web", "--type=json", "-p", `[{"op":"replace","path":"/spec/replicas","value":5}]`}, taken + ".spec.replicas", force},
 		"kubectl patch of /scale": {"kubectl", []string{"patch", "deploy/web", "--subresource=scale", "--type=merge", "-p", `{"spec":{"replicas":5}}`},
-			taken + ".spec.replicas", force},
+			taken + ".spec.replicas", "--subresource=scale --type=merge --field-manager=sluice-force-conflicts -p '{\"spec\":{\"replicas\":5}}'"},
 		"kubectl label":                  {"kubectl", []string{"label", "--overwrite", "deploy/web", "team=other"}, taken + ".metadata.labels.team", force},
 		"kubectl label, of what goes":    {"kubectl", []string{"label", "deploy/web", "team-"}, taken + ".metadata.labels.team", force},
 		"kubectl apply":                  {"kubectl", []string{"apply", "-f", v2}, image, force},
@@ -73,7 +73,7 @@ func TestEveryClientShowsTheRefusalWhole(t *testing.T) {
 		r := n.Command("alice", test.tool, test.args...)
 		require.NotZero(t, r.Code, "%s: %s", name, r)
 		for _, part := range []string{
-			`admission webhook "`, `denied the request: Update failed with 1 conflict: ` + test.want + "\n", "\nThere are three ways out:\n1. agree: ", "\n2. give it up: ", test.wantOperator,
+			`admission webhook "`, `denied the request: Update failed with 1 conflict: ` + test.want + "\n", "\nThere are three ways out:\n1. agree: ", "\n2. give it up: ", test.wantForce,
 		} {
 			require.Contains(t, r.Stderr, part, "%s: %s", name, r)
 		}

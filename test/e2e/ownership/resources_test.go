@@ -36,7 +36,7 @@ func registered(t *testing.T) {
 	register.Do(func() {
 		kubectl(t, customResources, "apply", "--server-side", "-f", "-")
 		kubectl(t, "", "wait", "--for=condition=Established", "--timeout=60s", "crd/things.example.com", "crd/looses.example.com", "crd/morphs.example.com")
-		kubectl(t, string(ownershipFile(t)), "apply", "--server-side", "--field-manager=sluice-owners", "-f", "-")
+		kubectl(t, string(ownershipFile(t)), "apply", "-f", "-")
 		inForce(t)
 	})
 }
@@ -89,7 +89,7 @@ func webhooksFile(t *testing.T) []byte {
 // base returns where the installed webhooks point.
 func base(t *testing.T) string {
 	t.Helper()
-	for _, w := range installed(t).Webhooks {
+	for _, w := range installed(t, manifests.Name) {
 		if w.Name == "owners.sluice.dev" {
 			return strings.TrimSuffix(*w.ClientConfig.URL, "/validate-owners")
 		}
@@ -98,30 +98,33 @@ func base(t *testing.T) string {
 	return ""
 }
 
-func installed(t *testing.T) *admissionregistrationv1.ValidatingWebhookConfiguration {
+func installed(t *testing.T, name string) []admissionregistrationv1.ValidatingWebhook {
 	t.Helper()
-	found, err := env.Client(t, "admin").AdmissionregistrationV1().ValidatingWebhookConfigurations().Get(t.Context(), manifests.Name, metav1.GetOptions{})
+	found, err := env.Client(t, "admin").AdmissionregistrationV1().ValidatingWebhookConfigurations().Get(t.Context(), name, metav1.GetOptions{})
 	require.NoError(t, err)
-	return found
+	return found.Webhooks
 }
 
 func TestInstallingAnewLeavesFurtherResourcesRegistered(t *testing.T) {
 	registered(t)
 	n := enforced(t)
-	before := installed(t).Webhooks
+	shipped, further := installed(t, manifests.Name), installed(t, manifests.OwnershipName)
+	require.Len(t, shipped, 5)
+	require.Len(t, further, 1)
 	o := object{things, n.Name, "thing"}
 	o.history(t, appliedBy("A", set("1", "spec", "text")))
-	for name, flags := range map[string][]string{
-		"client-side, as README installs": nil,
-		"server-side":                     {"--server-side", "--force-conflicts"},
-		"server-side, once more":          {"--server-side"},
-	} {
-		kubectl(t, string(webhooksFile(t)), append([]string{"apply", "-f", "-"}, flags...)...)
-		require.Equal(t, before, installed(t).Webhooks, name)
-		require.Equal(t, []string{`"A" .spec.text`}, conflicts(o.send(t, put, write{edit: set("2", "spec", "text")}).status(t)), name)
+	for _, file := range [][]byte{webhooksFile(t), ownershipFile(t)} {
+		for _, flags := range [][]string{
+			nil, // as README installs
+			{"--server-side", "--force-conflicts"},
+			{"--server-side"},
+		} {
+			kubectl(t, string(file), append([]string{"apply", "-f", "-"}, flags...)...)
+			require.Equal(t, shipped, installed(t, manifests.Name), flags)
+			require.Equal(t, further, installed(t, manifests.OwnershipName), flags)
+			require.Equal(t, []string{`"A" .spec.text`}, conflicts(o.send(t, put, write{edit: set("2", "spec", "text")}).status(t)), flags)
+		}
 	}
-	kubectl(t, string(ownershipFile(t)), "apply", "--server-side", "--field-manager=sluice-owners", "-f", "-")
-	require.Equal(t, before, installed(t).Webhooks, "nor does registering them again change anything")
 }
 
 // kubectl runs it as admin and returns what it printed.
