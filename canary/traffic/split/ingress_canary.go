@@ -1,0 +1,261 @@
+package split
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+// CanaryIngressName returns the name of the canary Ingress of an Ingress and a Service's canary:
+// "shop-web-canary". One that is too long is cut, and a hash of it added.
+func CanaryIngressName(ingress string, names Names) string {
+	name := ingress + "-" + names.Canary
+	if len(name) <= 253 {
+		return name
+	}
+	sum := sha256.Sum256([]byte(name))
+	return strings.TrimRight(name[:253-9], "-.") + "-" + hex.EncodeToString(sum[:4])
+}
+
+// Of the annotations of the main Ingress nginx reads on a canary those that make its upstream; all others it
+// takes of the main one. They are copied, since stickiness and hashing would differ between the two. Nothing else
+// is: copies would order a second certificate, a second DNS record, or make a GitOps tool believe that the object
+// is its own. The class says whose the Ingress is.
+var (
+	copiedAnnotations = []string{
+		"kubernetes.io/ingress.class",
+		nginx + "load-balance",
+		nginx + "service-upstream",
+		nginx + "affinity",
+		nginx + "affinity-mode",
+		nginx + "affinity-canary-behavior",
+	}
+	copiedPrefixes = []string{nginx + "upstream-hash-by", nginx + "session-cookie-"}
+)
+
+// canaryIngress returns the canary Ingress of a main one that is not split.
+func canaryIngress(root node, share Share) (*unstructured.Unstructured, error) {
+	annotations, err := annotationsOf(root)
+	if err != nil {
+		return nil, err
+	}
+	own := map[string]any{}
+	for key, value := range annotations {
+		if slices.Contains(copiedAnnotations, key) || slices.ContainsFunc(copiedPrefixes, func(p string) bool { return strings.HasPrefix(key, p) }) {
+			own[key] = value
+		}
+	}
+	own[nginx+"canary"] = "true"
+	own[nginx+"canary-weight"] = strconv.Itoa(int(share.Weight))
+	if err := annotateMatch(own, share.Match); err != nil {
+		return nil, err
+	}
+	spec, err := canarySpec(root, share.Names)
+	if err != nil {
+		return nil, err
+	}
+	main, _, err := root.object("metadata")
+	if err != nil {
+		return nil, err
+	}
+	metadata := map[string]any{"name": CanaryIngressName(main.text("name"), share.Names), "annotations": own}
+	if namespace := main.text("namespace"); namespace != "" {
+		metadata["namespace"] = namespace
+	}
+	if uid := main.text("uid"); uid != "" {
+		// Without the main Ingress it is nothing, and is to go with it.
+		metadata["ownerReferences"] = []any{map[string]any{
+			"apiVersion": root.text("apiVersion"), "kind": root.text("kind"), "name": main.text("name"), "uid": uid,
+		}}
+	}
+	companion := map[string]any{"apiVersion": root.text("apiVersion"), "kind": root.text("kind"), "metadata": metadata, "spec": spec}
+	r := record{Stable: share.Stable, Canary: share.Canary, Weight: share.Weight, Match: share.Match.String()}
+	return &unstructured.Unstructured{Object: companion}, records{}.set(node{"", companion}, share.Service, &r)
+}
+
+// nginx ignores an annotation that has other characters than these.
+var (
+	nginxBasic   = regexp.MustCompile(`^[A-Za-z0-9/\-._~:]+$`)
+	nginxPattern = regexp.MustCompile(`^[A-Za-z0-9/\-._~:^$\[\](){}*+?|&=\\]+$`)
+)
+
+func annotateMatch(annotations map[string]any, match Match) error {
+	switch {
+	case match == (Match{}):
+		return nil
+	case match.Cookie != "" && match.Value != "always":
+		return fmt.Errorf("%s: nginx compares no values of cookies: it sends requests to the canary where the cookie is \"always\", and never where it is \"never\"; use cookie:%s=always, or a header", match, match.Cookie)
+	case !nginxBasic.MatchString(match.Header + match.Cookie):
+		return fmt.Errorf("%s: nginx ignores names with other characters than letters, digits and / - . _ ~ :", match)
+	case match.Cookie != "":
+		annotations[nginx+"canary-by-cookie"] = match.Cookie
+		return nil
+	}
+	annotations[nginx+"canary-by-header"] = match.Header
+	if nginxBasic.MatchString(match.Value) {
+		annotations[nginx+"canary-by-header-value"] = match.Value
+		return nil
+	}
+	pattern := "^" + regexp.QuoteMeta(match.Value) + "$"
+	if !nginxPattern.MatchString(pattern) {
+		return fmt.Errorf("%s: nginx ignores a value with other characters than letters, digits and / - . _ ~ : ^ $ [ ] ( ) { } * + ? | & = \\", match)
+	}
+	annotations[nginx+"canary-by-header-pattern"] = pattern
+	return nil
+}
+
+// canarySpec returns the hosts and paths of the main Ingress that the Service has, with the canary's Service. nginx
+// wants the same host, path and type of path; an empty path it takes for "/" on the main Ingress only.
+func canarySpec(root node, names Names) (map[string]any, error) {
+	backends, err := ingressBackends(root)
+	if err != nil {
+		return nil, err
+	}
+	spec := map[string]any{}
+	var rules []any
+	var last node
+	for _, b := range backends {
+		if b.service.text("name") != names.Service {
+			continue
+		}
+		service := b.service.with("name", names.Canary).fields
+		if b.path.at == "" {
+			if !hasRules(root) {
+				spec["defaultBackend"] = map[string]any{"service": service}
+			}
+			continue
+		}
+		path := b.path.with("backend", map[string]any{"service": service})
+		if path.text("path") == "" {
+			path.fields["path"] = "/"
+		}
+		if len(rules) > 0 && last.at == b.rule.at {
+			http := rules[len(rules)-1].(map[string]any)["http"].(map[string]any)
+			http["paths"] = append(http["paths"].([]any), path.fields)
+			continue
+		}
+		last = b.rule
+		rules = append(rules, b.rule.with("http", map[string]any{"paths": []any{path.fields}}).fields)
+	}
+	if len(rules) > 0 {
+		spec["rules"] = rules
+	}
+	main, _, _ := root.object("spec")
+	if class, ok := main.fields["ingressClassName"]; ok {
+		spec["ingressClassName"] = class
+	}
+	tls, err := tlsOf(main, rules)
+	if len(tls) > 0 {
+		spec["tls"] = tls
+	}
+	return spec, err
+}
+
+func hasRules(root node) bool {
+	spec, _, _ := root.object("spec")
+	rules, _ := spec.objects("rules")
+	return len(rules) > 0
+}
+
+// tlsOf returns the entries for the hosts of rules. One without hosts is for all.
+func tlsOf(main node, rules []any) ([]any, error) {
+	entries, err := main.objects("tls")
+	if err != nil {
+		return nil, err
+	}
+	var kept []any
+	for _, entry := range entries {
+		hosts, _ := entry.fields["hosts"].([]any)
+		concerns := len(hosts) == 0
+		for _, rule := range rules {
+			concerns = concerns || slices.ContainsFunc(hosts, func(host any) bool { return covers(host, rule.(map[string]any)["host"]) })
+		}
+		if concerns {
+			kept = append(kept, runtime.DeepCopyJSON(entry.fields))
+		}
+	}
+	return kept, nil
+}
+
+// covers tells whether a host of a tls entry, maybe with a wildcard, is that of a rule.
+func covers(entry, rule any) bool {
+	pattern, _ := entry.(string)
+	host, _ := rule.(string)
+	_, domain, _ := strings.Cut(host, ".")
+	return pattern == host || domain != "" && pattern == "*."+domain
+}
+
+// isCanary tells whether nginx takes an Ingress for a canary.
+func isCanary(annotations map[string]any) bool {
+	text, _ := annotations[nginx+"canary"].(string)
+	is, err := strconv.ParseBool(text)
+	return is && err == nil
+}
+
+// readCanary adds what the canary Ingress says.
+func readCanary(reading *Reading, companion node, names Names) error {
+	annotations, err := annotationsOf(companion)
+	if err != nil {
+		return err
+	}
+	if !isCanary(annotations) {
+		return errors.New("metadata.annotations: the canary Ingress does not say that it is one by " + nginx + "canary: its Service gets all requests")
+	}
+	text, _ := annotations[nginx+"canary-weight"].(string)
+	weight, err := strconv.ParseInt(text, 10, 32)
+	if text != "" && (err != nil || weight < 0 || weight > 100) {
+		return fmt.Errorf("metadata.annotations: %scanary-weight is %q, which is not a percentage from 0 to 100", nginx, text)
+	}
+	reading.Weight = max(reading.Weight, int32(weight)) // 0 to 100
+	all, err := recordsOf(companion)
+	if err != nil {
+		return err
+	}
+	if annotations[nginx+"canary-by-header"] != nil || annotations[nginx+"canary-by-cookie"] != nil {
+		reading.Match = all[names.Service].match()
+	}
+	return nil
+}
+
+// ingressFeatures are what else nginx does with the requests of an Ingress, as sentences.
+func ingressFeatures(root node, names Names) ([]string, error) {
+	annotations, err := annotationsOf(root)
+	if err != nil {
+		return nil, err
+	}
+	says := func(key string) bool { v, _ := annotations[nginx+key].(string); return v != "" && v != "false" }
+	var sentences []string
+	if says("affinity") && annotations[nginx+"affinity-canary-behavior"] != "legacy" {
+		sentences = append(sentences, nginx+"affinity keeps sessions where they are: the weight decides for new ones only")
+	} else if says("affinity") {
+		sentences = append(sentences, nginx+"affinity keeps sessions of the stable version where they are: the weight decides for all other requests")
+	}
+	if says("upstream-hash-by") {
+		sentences = append(sentences, nginx+"upstream-hash-by picks the pod within a version: requests that it keeps together can be of both versions")
+	}
+	if says("ssl-passthrough") {
+		sentences = append(sentences, nginx+"ssl-passthrough sends connections on unread: nginx splits none of them, and all go to the stable version")
+	}
+	if says("mirror-target") {
+		sentences = append(sentences, nginx+"mirror-target mirrors requests: the copies are not split")
+	}
+	backends, err := ingressBackends(root)
+	if err != nil {
+		return nil, err
+	}
+	if len(backends) > 0 && hasRules(root) {
+		last := backends[len(backends)-1]
+		if name := last.service.text("name"); last.path.at == "" && (name == names.Service || name == names.Stable) {
+			sentences = append(sentences, "spec.defaultBackend: nginx splits the default backend of an Ingress without rules only: its requests go to the stable version")
+		}
+	}
+	return sentences, nil
+}
