@@ -1,6 +1,9 @@
 package split
 
-import "fmt"
+import (
+	"fmt"
+	"reflect"
+)
 
 // apisix is the http rules of an ApisixRoute.
 var apisix = weighted{
@@ -9,6 +12,7 @@ var apisix = weighted{
 	service:       func(backend node, _ string) string { return backend.text("serviceName") },
 	named:         func(backend node, service string) node { return backend.with("serviceName", service) },
 	splittable:    apisixSplittable,
+	allowed:       func([]node) error { return nil },
 	beside:        apisixUpstreams,
 	narrowed:      apisixNarrowed,
 	narrow:        apisixNarrow,
@@ -91,7 +95,7 @@ func apisixNarrow(rule node, match Match) bool {
 		return false
 	}
 	for _, expr := range exprs {
-		if keyOf(expr.fields) == keyOf(apisixCondition(match)) {
+		if reflect.DeepEqual(expr.fields, apisixCondition(match)) {
 			return true
 		}
 	}

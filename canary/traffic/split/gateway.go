@@ -9,10 +9,11 @@ import (
 var gateway = weighted{
 	rules: "rules", backends: "backendRefs",
 	implied: 1, highest: 1_000_000,
-	mostBackends: 16, mostRules: 16,
+	mostBackends:  16,
 	service:       gatewayService,
 	named:         func(backend node, service string) node { return backend.with("name", service) },
 	splittable:    func(node) error { return nil },
+	allowed:       gatewayAllowed,
 	beside:        func(node) (int64, error) { return 0, nil },
 	narrowed:      gatewayNarrowed,
 	narrow:        gatewayNarrow,
@@ -35,7 +36,21 @@ func gatewayService(backend node, namespace string) string {
 	return backend.text("name")
 }
 
-const mostMatches = 64
+// gatewayAllowed: a route may have 16 rules, with 128 matches in all.
+func gatewayAllowed(rules []node) error {
+	matches := 0
+	for _, rule := range rules {
+		list, _ := rule.fields["matches"].([]any)
+		matches += len(list)
+	}
+	if len(rules) > 16 {
+		return fmt.Errorf("spec.rules would have %d entries with those for the match, and 16 are allowed", len(rules))
+	}
+	if matches > 128 {
+		return fmt.Errorf("spec.rules would have %d matches with those for the match, and 128 are allowed", matches)
+	}
+	return nil
+}
 
 // gatewayNarrowed adds the condition to each match. The rule has one header match more than the one that it is
 // made of, so it comes first wherever it stands; at the end of the list it loses no tie against it. A header that

@@ -3,7 +3,6 @@ package split
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -94,7 +93,7 @@ func annotateMatch(annotations map[string]any, match Match) error {
 	case match.Cookie != "" && match.Value != "always":
 		return fmt.Errorf("%s: nginx compares no values of cookies: it sends requests to the canary where the cookie is \"always\", and never where it is \"never\"; use cookie:%s=always, or a header", match, match.Cookie)
 	case !nginxBasic.MatchString(match.Header + match.Cookie):
-		return fmt.Errorf("%s: nginx ignores names with other characters than letters, digits and / - . _ ~ :", match)
+		return fmt.Errorf("%s: of the characters in a name nginx takes letters, digits and / - . _ ~ : only", match)
 	case match.Cookie != "":
 		annotations[nginx+"canary-by-cookie"] = match.Cookie
 		return nil
@@ -106,7 +105,7 @@ func annotateMatch(annotations map[string]any, match Match) error {
 	}
 	pattern := "^" + regexp.QuoteMeta(match.Value) + "$"
 	if !nginxPattern.MatchString(pattern) {
-		return fmt.Errorf("%s: nginx ignores a value with other characters than letters, digits and / - . _ ~ : ^ $ [ ] ( ) { } * + ? | & = \\", match)
+		return fmt.Errorf("%s: of the characters in a value nginx takes letters, digits and / - . _ ~ : ^ $ [ ] ( ) { } * + ? | & = \\ only", match)
 	}
 	annotations[nginx+"canary-by-header-pattern"] = pattern
 	return nil
@@ -198,64 +197,4 @@ func isCanary(annotations map[string]any) bool {
 	text, _ := annotations[nginx+"canary"].(string)
 	is, err := strconv.ParseBool(text)
 	return is && err == nil
-}
-
-// readCanary adds what the canary Ingress says.
-func readCanary(reading *Reading, companion node, names Names) error {
-	annotations, err := annotationsOf(companion)
-	if err != nil {
-		return err
-	}
-	if !isCanary(annotations) {
-		return errors.New("metadata.annotations: the canary Ingress does not say that it is one by " + nginx + "canary: its Service gets all requests")
-	}
-	text, _ := annotations[nginx+"canary-weight"].(string)
-	weight, err := strconv.ParseInt(text, 10, 32)
-	if text != "" && (err != nil || weight < 0 || weight > 100) {
-		return fmt.Errorf("metadata.annotations: %scanary-weight is %q, which is not a percentage from 0 to 100", nginx, text)
-	}
-	reading.Weight = max(reading.Weight, int32(weight)) // 0 to 100
-	all, err := recordsOf(companion)
-	if err != nil {
-		return err
-	}
-	if annotations[nginx+"canary-by-header"] != nil || annotations[nginx+"canary-by-cookie"] != nil {
-		reading.Match = all[names.Service].match()
-	}
-	return nil
-}
-
-// ingressFeatures are what else nginx does with the requests of an Ingress, as sentences.
-func ingressFeatures(root node, names Names) ([]string, error) {
-	annotations, err := annotationsOf(root)
-	if err != nil {
-		return nil, err
-	}
-	says := func(key string) bool { v, _ := annotations[nginx+key].(string); return v != "" && v != "false" }
-	var sentences []string
-	if says("affinity") && annotations[nginx+"affinity-canary-behavior"] != "legacy" {
-		sentences = append(sentences, nginx+"affinity keeps sessions where they are: the weight decides for new ones only")
-	} else if says("affinity") {
-		sentences = append(sentences, nginx+"affinity keeps sessions of the stable version where they are: the weight decides for all other requests")
-	}
-	if says("upstream-hash-by") {
-		sentences = append(sentences, nginx+"upstream-hash-by picks the pod within a version: requests that it keeps together can be of both versions")
-	}
-	if says("ssl-passthrough") {
-		sentences = append(sentences, nginx+"ssl-passthrough sends connections on unread: nginx splits none of them, and all go to the stable version")
-	}
-	if says("mirror-target") {
-		sentences = append(sentences, nginx+"mirror-target mirrors requests: the copies are not split")
-	}
-	backends, err := ingressBackends(root)
-	if err != nil {
-		return nil, err
-	}
-	if len(backends) > 0 && hasRules(root) {
-		last := backends[len(backends)-1]
-		if name := last.service.text("name"); last.path.at == "" && (name == names.Service || name == names.Stable) {
-			sentences = append(sentences, "spec.defaultBackend: nginx splits the default backend of an Ingress without rules only: its requests go to the stable version")
-		}
-	}
-	return sentences, nil
 }

@@ -146,8 +146,8 @@ func TestMatchesOfNginx(t *testing.T) {
 	}{
 		"a header":                        {"header:X-Canary=a/b:c", map[string]any{"canary-by-header": "x-canary", "canary-by-header-value": "a/b:c"}, ""},
 		"a value that needs a pattern":    {"header:x=a=b+c", map[string]any{"canary-by-header": "x", "canary-by-header-pattern": `^a=b\+c$`}, ""},
-		"a value that nginx would ignore": {"header:x=a b", nil, "nginx ignores a value"},
-		"a name that nginx would ignore":  {"header:x!=a", nil, "nginx ignores names"},
+		"a value that nginx would ignore": {"header:x=a b", nil, "of the characters in a value nginx takes"},
+		"a name that nginx would ignore":  {"header:x!=a", nil, "of the characters in a name nginx takes"},
 		"a cookie with the value always":  {"cookie:c=always", map[string]any{"canary-by-cookie": "c"}, ""},
 		"a cookie with any other value":   {"cookie:c=yes", nil, "use cookie:c=always, or a header"},
 	}

@@ -3,6 +3,7 @@ package split
 import (
 	"cmp"
 	"fmt"
+	"reflect"
 	"strings"
 )
 
@@ -14,6 +15,7 @@ var istio = weighted{
 	service:       istioService,
 	named:         istioNamed,
 	splittable:    istioSplittable,
+	allowed:       func([]node) error { return nil },
 	beside:        func(node) (int64, error) { return 0, nil },
 	narrowed:      istioNarrowed,
 	narrow:        istioNarrow,
@@ -112,7 +114,7 @@ func istioHeader(headers, without node, name string, condition map[string]any) (
 	own, _ := value.(map[string]any)
 	exact, isExact := own["exact"].(string)
 	switch {
-	case keyOf(own) == keyOf(condition):
+	case reflect.DeepEqual(own, condition):
 		return true, true, nil
 	case isExact && condition["exact"] != nil && exact != condition["exact"]:
 		return false, false, nil
@@ -129,7 +131,7 @@ func istioNarrow(rule node, match Match) bool {
 	name, condition := istioCondition(match)
 	for _, m := range matches {
 		headers, _, err := m.object("headers")
-		if err != nil || headers.fields[name] == nil || keyOf(headers.fields[name]) != keyOf(condition) {
+		if err != nil || !reflect.DeepEqual(headers.fields[name], any(condition)) {
 			return false
 		}
 	}

@@ -3,6 +3,8 @@ package split
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
+	"strings"
 )
 
 // role is whose a backend is.
@@ -62,8 +64,9 @@ func (w weighted) weightOf(backend node) (int64, error) {
 // pair is what one backend was split into.
 type pair struct {
 	entry
-	// key is that of the backend without its weight, as in the record.
-	key string
+	// nth it is among the rule's backends of the Service; place and key are those of the record.
+	nth        int
+	place, key string
 	// sum is that of the two weights; where one half is gone, lone is set, and it is that of the other.
 	sum  int64
 	lone bool
@@ -82,6 +85,7 @@ func (w weighted) join(rule node, entries []entry, names Names) ([]*pair, error)
 	halves := w.halves(entries, names)
 	var list []any
 	var pairs []*pair
+	nth := 0
 	for i, e := range entries {
 		half, paired := halves[i]
 		switch {
@@ -90,14 +94,15 @@ func (w weighted) join(rule node, entries []entry, names Names) ([]*pair, error)
 			list = append(list, e.fields)
 		case e.role == service:
 			list = append(list, e.fields)
+			nth++
 		case e.role == canary && (paired || count(entries, service)+count(entries, stable) > 0):
 		default:
-			p := &pair{entry: e, key: w.keyOf(e, names), sum: e.weight, lone: !paired}
+			p := &pair{entry: e, nth: nth, key: w.recordKey(rule, w.named(e.node, names.Service)), sum: e.weight, lone: !paired}
 			if paired {
 				p.sum += entries[half].weight
 			}
 			p.node = w.named(e.with("weight", nil), names.Service)
-			p.at = fmt.Sprintf("%s[%d]", rule.path(w.backends), len(list))
+			nth++
 			pairs, list = append(pairs, p), append(list, p.fields)
 		}
 	}
@@ -125,17 +130,23 @@ func (w weighted) halves(entries []entry, names Names) map[int]int {
 			}
 		}
 	}
-	join(func(i, j int) bool {
-		return j == i+1 && w.keyOf(entries[i], names) == w.keyOf(entries[j], names)
-	})
-	join(func(i, j int) bool { return w.keyOf(entries[i], names) == w.keyOf(entries[j], names) })
-	join(func(i, j int) bool { return j == i+1 })
+	next := func(i, j int) bool { return j == i+1 }
+	alike := func(i, j int) bool {
+		return reflect.DeepEqual(w.bare(entries[i], names), w.bare(entries[j], names))
+	}
+	join(func(i, j int) bool { return next(i, j) && alike(i, j) })
+	join(alike)
+	join(next)
 	return halves
 }
 
-func (w weighted) keyOf(e entry, names Names) string {
-	return keyOf(w.named(e.with("weight", nil), names.Service).fields)
+// bare is what both halves of a pair have.
+func (w weighted) bare(e entry, names Names) map[string]any {
+	return w.named(e.with("weight", nil), names.Service).fields
 }
+
+// place names a backend by the order of the Service's own, which other Services' pairs and rules do not move.
+func place(rule, backend int) string { return fmt.Sprintf("%d/%d", rule, backend) }
 
 func count(entries []entry, of role) int {
 	n := 0
@@ -147,15 +158,18 @@ func count(entries []entry, of role) int {
 	return n
 }
 
-// reweigh gives the joined backends the weights that the record has of them: of the same backend at the same
-// place, else of the same backend, else of the place. Rules and backends may have moved or changed since.
+// reweigh gives the joined backends the weights that the record has of them. Rules and backends may have moved or
+// changed since, so the first of these that fits decides: as many of the same backend in the same rule as before,
+// in their order; the same at the same place; the same; the same backend in another rule; the place.
 func (w weighted) reweigh(pairs []*pair, records []backendRecord) {
 	used := make([]bool, len(records))
 	found := map[*pair]backendRecord{}
 	for _, fits := range []func(*pair, backendRecord) bool{
-		func(p *pair, r backendRecord) bool { return r.At == p.at && r.Key == p.key },
+		func(p *pair, r backendRecord) bool { return r.Key == p.key && asMany(pairs, records, p.key) },
+		func(p *pair, r backendRecord) bool { return r.Key == p.key && r.At == p.place },
 		func(p *pair, r backendRecord) bool { return r.Key == p.key },
-		func(p *pair, r backendRecord) bool { return r.At == p.at },
+		func(p *pair, r backendRecord) bool { return inAnyRule(r.Key) == inAnyRule(p.key) },
+		func(p *pair, r backendRecord) bool { return r.At == p.place },
 	} {
 		for _, p := range pairs {
 			for i, r := range records {
@@ -169,6 +183,31 @@ func (w weighted) reweigh(pairs []*pair, records []backendRecord) {
 		r, ok := found[p]
 		w.weigh(p, r, ok)
 	}
+}
+
+func asMany(pairs []*pair, records []backendRecord, key string) bool {
+	n := 0
+	for _, p := range pairs {
+		if p.key == key {
+			n++
+		}
+	}
+	for _, r := range records {
+		if r.Key == key {
+			n--
+		}
+	}
+	return n == 0
+}
+
+// recordKey names a backend by the hash of its rule but for the backends, and its own but for the weight.
+func (w weighted) recordKey(rule, backend node) string {
+	return keyOf(rule.with(w.backends, nil).fields) + "/" + keyOf(backend.with("weight", nil).fields)
+}
+
+func inAnyRule(key string) string {
+	_, backend, _ := strings.Cut(key, "/")
+	return backend
 }
 
 // weigh sets a weight. Beside others the sum is the weight, so one that is not what Split wrote is the user's

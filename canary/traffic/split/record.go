@@ -1,7 +1,6 @@
 package split
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -26,9 +25,9 @@ type record struct {
 
 // backendRecord is one backend before it was split.
 type backendRecord struct {
-	// At is its place in the route without what Split adds.
+	// At is its place: the rule among those with backends of the Service, and the backend among these.
 	At string `json:"at"`
-	// Key is a hash of the backend without its weight: the place changes when rules are added.
+	// Key is a hash of rule and backend: the place changes when rules are added.
 	Key string `json:"key"`
 	// Weight is its weight as it was written, absent where it had none.
 	Weight json.RawMessage `json:"weight,omitempty"`
@@ -45,9 +44,8 @@ func recordsOf(root node) (records, error) {
 	}
 	text, _ := annotations[RecordAnnotation].(string)
 	var all records
-	decoder := json.NewDecoder(bytes.NewReader([]byte(text)))
-	if decoder.Decode(&all) != nil {
-		return nil, nil
+	if !json.Valid([]byte(text)) || json.Unmarshal([]byte(text), &all) != nil {
+		all = nil
 	}
 	return all, nil
 }
@@ -109,5 +107,5 @@ func keyOf(of any) string {
 		return ""
 	}
 	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:6])
+	return hex.EncodeToString(sum[:4])
 }

@@ -1,8 +1,10 @@
 package split
 
 import (
-	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
@@ -13,8 +15,8 @@ type weighted struct {
 	rules, backends string
 	// implied is the weight of a backend that names none, highest the greatest that the API allows.
 	implied, highest int64
-	// mostBackends of a rule and mostRules the API allows; 0: any number.
-	mostBackends, mostRules int
+	// mostBackends the API allows in a rule; 0: any number.
+	mostBackends int
 	// loneTakesAll: the only backend of a rule gets everything, even with weight 0.
 	loneTakesAll bool
 	// variantsInPlace: rules count in their order, so that the one with a Match stands before the one that it was
@@ -27,6 +29,8 @@ type weighted struct {
 	named func(backend node, service string) node
 	// splittable returns why a backend of the Service cannot be split.
 	splittable func(backend node) error
+	// allowed returns why the API refuses so much.
+	allowed func(rules []node) error
 	// beside returns the weights of what a rule sends elsewhere than to its backends.
 	beside func(rule node) (int64, error)
 	// narrowed returns the rule for requests of a Match only; false where no request of the rule can be one.
@@ -40,34 +44,61 @@ type weighted struct {
 	waiting func(root node) string
 }
 
-// Split is Provider.Split.
+// Split is Provider.Split. Several Services of a route can be split. They are taken in the order of their names,
+// all of them each time, so that the rules they add stand in one order whoever comes last.
 func (w weighted) Split(route *unstructured.Unstructured, share Share) (Result, error) {
 	if err := share.validate(); err != nil {
 		return Result{}, err
 	}
-	root, split := copied(route)
-	all, err := recordsOf(root)
-	if err != nil {
-		return Result{}, err
+	shares := Recorded(route)
+	if shares == nil {
+		shares = map[string]Share{}
 	}
+	shares[share.Service] = share
+	services := slices.Sorted(maps.Keys(shares))
+	var err error
+	for _, name := range services {
+		if route, err = w.Restore(route, shares[name].Names); err != nil {
+			return Result{}, err
+		}
+	}
+	for _, name := range services {
+		err := w.split(route, shares[name])
+		if errors.Is(err, ErrNoBackend) && name != share.Service {
+			continue
+		}
+		if err != nil {
+			return Result{}, err
+		}
+	}
+	return Result{Route: route}, nil
+}
+
+// split splits a route that is not split for the Service, in place.
+func (w weighted) split(route *unstructured.Unstructured, share Share) error {
+	root := node{"", route.Object}
 	namespace := namespaceOf(root)
-	rules, err := w.joined(root, share.Names, all[share.Service])
+	rules, err := w.rulesOf(root)
 	if err != nil {
-		return Result{}, err
+		return err
 	}
 	made, err := w.divided(rules, share, namespace)
 	if err != nil {
-		return Result{}, err
+		return err
 	}
 	if len(made.backends) == 0 {
-		return Result{}, none(share.Service, namespace)
+		return none(share.Service, namespace)
 	}
-	if w.mostRules > 0 && len(made.rules) > w.mostRules {
-		return Result{}, fmt.Errorf("spec.%s would have %d entries with those for %s, and %d are allowed", w.rules, len(made.rules), share.Match, w.mostRules)
+	if err := w.allowed(made.rules); err != nil {
+		return err
+	}
+	all, err := recordsOf(root)
+	if err != nil {
+		return err
 	}
 	root.fields["spec"].(map[string]any)[w.rules] = listOf(made.rules)
 	r := record{Stable: share.Stable, Canary: share.Canary, Weight: share.Weight, Match: share.Match.String(), Backends: made.backends}
-	return Result{Route: split}, all.set(root, share.Service, &r)
+	return all.set(root, share.Service, &r)
 }
 
 func none(service, namespace string) error {
@@ -102,8 +133,7 @@ func (w weighted) rulesOf(root node) ([]node, error) {
 	return spec.objects(w.rules)
 }
 
-// joined returns the rules as they are without what Split added for the Service. Their places are those of the
-// result.
+// joined returns the rules as they are without what Split added for the Service.
 func (w weighted) joined(root node, names Names, r record) ([]node, error) {
 	rules, err := w.rulesOf(root)
 	if err != nil {
@@ -112,6 +142,7 @@ func (w weighted) joined(root node, names Names, r record) ([]node, error) {
 	namespace := namespaceOf(root)
 	var kept []node
 	var pairs []*pair
+	concerned := 0
 	for _, rule := range rules {
 		entries, err := w.entries(rule, names, namespace)
 		if err != nil {
@@ -120,10 +151,15 @@ func (w weighted) joined(root node, names Names, r record) ([]node, error) {
 		if w.isVariant(rule, entries, r.match()) {
 			continue
 		}
-		rule.at = fmt.Sprintf("spec.%s[%d]", w.rules, len(kept))
 		found, err := w.join(rule, entries, names)
 		if err != nil {
 			return nil, err
+		}
+		for _, p := range found {
+			p.place = place(concerned, p.nth)
+		}
+		if count(entries, other) < len(entries) {
+			concerned++
 		}
 		kept, pairs = append(kept, rule), append(pairs, found...)
 	}
@@ -143,129 +179,4 @@ func (w weighted) isVariant(rule node, entries []entry, match Match) bool {
 		}
 	}
 	return w.narrow(rule, match)
-}
-
-// division is what Split makes of the rules.
-type division struct {
-	rules, variants []node
-	backends        []backendRecord
-}
-
-func (w weighted) divided(rules []node, share Share, namespace string) (division, error) {
-	var d division
-	taken := map[string]bool{}
-	for _, rule := range rules {
-		taken[rule.text("name")] = true
-	}
-	for _, rule := range rules {
-		entries, err := w.entries(rule, share.Names, namespace)
-		if err != nil {
-			return d, err
-		}
-		split, records, err := w.divide(rule, entries, share)
-		if err != nil {
-			return d, err
-		}
-		d.backends = append(d.backends, records...)
-		if len(records) > 0 && share.Match != (Match{}) {
-			variant, ok, err := w.variant(rule, entries, share, taken)
-			if err != nil {
-				return d, err
-			}
-			if ok && w.variantsInPlace {
-				d.rules = append(d.rules, variant)
-			} else if ok {
-				d.variants = append(d.variants, variant)
-			}
-		}
-		d.rules = append(d.rules, split)
-	}
-	d.rules = append(d.rules, d.variants...)
-	return d, nil
-}
-
-// variant returns the rule that sends requests of the Match to the canary alone. A Service that gets nothing of
-// the rule gets nothing here.
-func (w weighted) variant(rule node, entries []entry, share Share, taken map[string]bool) (node, bool, error) {
-	var backends []any
-	for _, e := range entries {
-		if e.role == service && (e.weight > 0 || w.loneTakesAll && len(entries) == 1) {
-			backends = append(backends, w.named(e.node, share.Canary).fields)
-		}
-	}
-	if len(backends) == 0 {
-		return node{}, false, nil
-	}
-	return w.narrowed(rule.with(w.backends, backends), share.Match, taken)
-}
-
-// divide returns the rule with a pair for each backend of the Service.
-func (w weighted) divide(rule node, entries []entry, share Share) (node, []backendRecord, error) {
-	beside, err := w.beside(rule)
-	if err != nil {
-		return node{}, nil, err
-	}
-	scale := w.scaleOf(entries, beside)
-	var list []any
-	var records []backendRecord
-	for _, e := range entries {
-		if e.role != service {
-			list = append(list, e.fields)
-			continue
-		}
-		if err := w.splittable(e.node); err != nil {
-			return node{}, nil, err
-		}
-		total := scale(e.weight)
-		toCanary := total * int64(share.Weight) / 100
-		list = append(list,
-			w.named(e.with("weight", total-toCanary), share.Stable).fields,
-			w.named(e.with("weight", toCanary), share.Canary).fields)
-		r := backendRecord{At: e.at, Key: keyOf(e.with("weight", nil).fields), Sum: total}
-		if value, ok := e.fields["weight"]; ok {
-			if r.Weight, err = json.Marshal(value); err != nil {
-				return node{}, nil, fmt.Errorf("%s: %w", e.path("weight"), err)
-			}
-		}
-		records = append(records, r)
-	}
-	if len(records) == 0 {
-		return rule, nil, nil
-	}
-	if w.mostBackends > 0 && len(list) > w.mostBackends {
-		return node{}, nil, fmt.Errorf("%s would have %d entries, and %d are allowed", rule.path(w.backends), len(list), w.mostBackends)
-	}
-	return rule.with(w.backends, list), records, nil
-}
-
-// scaleOf returns what the weights of a pair have to add up to. Beside others that is the backend's own weight,
-// since theirs stay. A Service that is alone has the choice, and takes percent.
-func (w weighted) scaleOf(entries []entry, others int64) func(weight int64) int64 {
-	var own, greatest, services int64
-	for _, e := range entries {
-		if e.role != service {
-			others += e.weight
-			continue
-		}
-		greatest = max(greatest, e.weight)
-		if e.weight > 0 {
-			own++
-		}
-		services++
-	}
-	lone := w.loneTakesAll && services == 1 && len(entries) == 1
-	return func(weight int64) int64 {
-		switch {
-		case lone:
-			return 100
-		case weight == 0 || others > 0:
-			return weight
-		case own == 1:
-			return 100
-		case greatest <= w.highest/100:
-			return weight * 100
-		default:
-			return weight
-		}
-	}
 }
