@@ -72,7 +72,7 @@ func (w weighted) divide(rule node, entries []entry, share Share) (node, []backe
 	if err != nil {
 		return node{}, nil, err
 	}
-	scale := w.scaleOf(entries, beside)
+	scale, inRule := w.scaleOf(entries, beside), w.ruleKey(rule)
 	var list []any
 	var records []backendRecord
 	for _, e := range entries {
@@ -88,7 +88,7 @@ func (w weighted) divide(rule node, entries []entry, share Share) (node, []backe
 		list = append(list,
 			w.named(e.with("weight", total-toCanary), share.Stable).fields,
 			w.named(e.with("weight", toCanary), share.Canary).fields)
-		r := backendRecord{Key: w.recordKey(rule, e.node), Sum: total}
+		r := backendRecord{Key: inRule + w.backendKey(e.node), Sum: total}
 		if value, ok := e.fields["weight"]; ok {
 			if r.Weight, err = json.Marshal(value); err != nil {
 				return node{}, nil, fmt.Errorf("%s: %w", e.path("weight"), err)

@@ -120,3 +120,17 @@ func spoil(t *rapid.T, in map[string]any) {
 		in[key] = rapid.SampledFrom([]any{nil, "", "web", int64(-1), true, []any{map[string]any{}}, map[string]any{"web": map[string]any{}}}).Draw(t, "instead")
 	}
 }
+
+// Whoever may write a route may write a large one, and a large record: what they cost grows with their size only.
+func TestALargeRoute(t *testing.T) {
+	var backends, recorded []any
+	for i := range 3000 {
+		backends = append(backends, map[string]any{"serviceName": "web-stable", "weight": int64(i)}, map[string]any{"serviceName": "web-canary"})
+		recorded = append(recorded, map[string]any{"at": "9/9", "weight": int64(1), "sum": int64(i)})
+	}
+	route := routeOf(t, apisixRoute)
+	route.Object["spec"] = map[string]any{"http": []any{map[string]any{"name": "a", "backends": backends}}}
+	route.SetAnnotations(map[string]string{RecordAnnotation: jsonOf(map[string]any{"web": map[string]any{"backends": recorded}})})
+	split := mustSplit(t, apisix, route, matching(20, "x", "y"))
+	require.NotEmpty(t, mustRestore(t, apisix, split))
+}

@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 )
 
 // CanaryIngressName returns the name of the canary Ingress of an Ingress and a Service's canary:
@@ -77,7 +76,10 @@ func canaryIngress(root node, share Share) (*unstructured.Unstructured, error) {
 	}
 	companion := map[string]any{"apiVersion": root.text("apiVersion"), "kind": root.text("kind"), "metadata": metadata, "spec": spec}
 	r := record{Stable: share.Stable, Canary: share.Canary, Weight: share.Weight, Match: share.Match.String()}
-	return &unstructured.Unstructured{Object: companion}, records{}.set(node{"", companion}, share.Service, &r)
+	if err := (records{}).set(node{"", companion}, share.Service, &r); err != nil {
+		return nil, err
+	}
+	return (&unstructured.Unstructured{Object: companion}).DeepCopy(), nil
 }
 
 // nginx ignores an annotation that has other characters than these.
@@ -164,32 +166,29 @@ func hasRules(root node) bool {
 	return len(rules) > 0
 }
 
-// tlsOf returns the entries for the hosts of rules. One without hosts is for all.
+// tlsOf returns the entries for the hosts of rules, maybe by a wildcard. One without hosts is for all.
 func tlsOf(main node, rules []any) ([]any, error) {
 	entries, err := main.objects("tls")
 	if err != nil {
 		return nil, err
 	}
+	concerned := map[string]bool{}
+	for _, rule := range rules {
+		host, _ := rule.(map[string]any)["host"].(string)
+		concerned[host] = true
+		if _, domain, ok := strings.Cut(host, "."); ok {
+			concerned["*."+domain] = true
+		}
+	}
 	var kept []any
 	for _, entry := range entries {
 		hosts, _ := entry.fields["hosts"].([]any)
-		concerns := len(hosts) == 0
-		for _, rule := range rules {
-			concerns = concerns || slices.ContainsFunc(hosts, func(host any) bool { return covers(host, rule.(map[string]any)["host"]) })
-		}
-		if concerns {
-			kept = append(kept, runtime.DeepCopyJSON(entry.fields))
+		concerns := func(host any) bool { name, _ := host.(string); return concerned[name] }
+		if len(hosts) == 0 || slices.ContainsFunc(hosts, concerns) {
+			kept = append(kept, entry.fields)
 		}
 	}
 	return kept, nil
-}
-
-// covers tells whether a host of a tls entry, maybe with a wildcard, is that of a rule.
-func covers(entry, rule any) bool {
-	pattern, _ := entry.(string)
-	host, _ := rule.(string)
-	_, domain, _ := strings.Cut(host, ".")
-	return pattern == host || domain != "" && pattern == "*."+domain
 }
 
 // isCanary tells whether nginx takes an Ingress for a canary.

@@ -40,9 +40,9 @@ func ingressFeatures(root node, names Names) ([]string, error) {
 	says := func(key string) bool { v, _ := annotations[nginx+key].(string); return v != "" && v != "false" }
 	var sentences []string
 	if says("affinity") && annotations[nginx+"affinity-canary-behavior"] != "legacy" {
-		sentences = append(sentences, nginx+"affinity keeps sessions where they are: the weight decides for new ones only")
+		sentences = append(sentences, nginx+"affinity keeps sessions where they are: weight and match decide for new ones only, and sessions begin anew when a release does and when it ends")
 	} else if says("affinity") {
-		sentences = append(sentences, nginx+"affinity keeps sessions of the stable version where they are: the weight decides for all other requests")
+		sentences = append(sentences, nginx+"affinity keeps sessions of the stable version where they are: weight and match decide for all other requests, and sessions begin anew when a release does and when it ends")
 	}
 	if says("upstream-hash-by") {
 		sentences = append(sentences, nginx+"upstream-hash-by picks the pod within a version: requests that it keeps together can be of both versions")

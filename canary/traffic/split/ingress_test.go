@@ -112,7 +112,7 @@ rules:
 		Backends: []string{"spec.rules[0].http.paths[0].backend.service", "spec.rules[0].http.paths[2].backend.service", "spec.rules[1].http.paths[0].backend.service"},
 		Split:    true, Weight: 20, Match: Match{Header: "x-canary", Value: "yes"},
 		Inexact: []string{
-			"nginx.ingress.kubernetes.io/affinity keeps sessions where they are: the weight decides for new ones only",
+			"nginx.ingress.kubernetes.io/affinity keeps sessions where they are: weight and match decide for new ones only, and sessions begin anew when a release does and when it ends",
 			"nginx.ingress.kubernetes.io/upstream-hash-by picks the pod within a version: requests that it keeps together can be of both versions",
 		},
 	}, reading)
@@ -169,4 +169,38 @@ func TestMatchesOfNginx(t *testing.T) {
 			require.Equal(t, want, got)
 		})
 	}
+}
+
+func TestAChartRewritesTheIngress(t *testing.T) {
+	main := routeOf(t, fullIngress)
+	split := mustSplit(t, ingress{}, main, share(20))
+
+	// A PUT of the chart's object: the record of the old one says that it is split.
+	again := mustSplit(t, ingress{}, main, Recorded(split)["web"])
+	require.Equal(t, canonical(t, split), canonical(t, again))
+
+	// A patch leaves the record, and brings back the Service at one path.
+	backends, err := ingressBackends(node{"", split.Object})
+	require.NoError(t, err)
+	backends[0].service.fields["name"] = "web"
+	reading, err := ingress{}.Read(split, nil, web)
+	require.NoError(t, err)
+	require.False(t, reading.Split)
+	require.Equal(t, canonical(t, again), canonical(t, mustSplit(t, ingress{}, split, share(20))))
+	require.Equal(t, canonical(t, main), canonical(t, mustRestore(t, ingress{}, split)))
+}
+
+func TestTwoServicesOfAnIngress(t *testing.T) {
+	main := routeOf(t, fullIngress)
+	api := Share{Names: NamesOf("api"), Weight: 5}
+	first, err := ingress{}.Split(mustSplit(t, ingress{}, main, share(20)), api)
+	require.NoError(t, err)
+	require.Equal(t, "shop-api-canary", first.Companion.GetName())
+	second, err := ingress{}.Split(mustSplit(t, ingress{}, main, api), share(20))
+	require.NoError(t, err)
+	require.Equal(t, "shop-web-canary", second.Companion.GetName())
+	require.Equal(t, canonical(t, first.Route), canonical(t, second.Route))
+	restored, err := ingress{}.Restore(mustRestore(t, ingress{}, first.Route), api.Names)
+	require.NoError(t, err)
+	require.Equal(t, canonical(t, main), canonical(t, restored))
 }

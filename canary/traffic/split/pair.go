@@ -1,11 +1,6 @@
 package split
 
-import (
-	"encoding/json"
-	"fmt"
-	"reflect"
-	"strings"
-)
+import "fmt"
 
 // role is whose a backend is.
 type role int
@@ -70,6 +65,8 @@ type pair struct {
 	// sum is that of the two weights; where one half is gone, lone is set, and it is that of the other.
 	sum  int64
 	lone bool
+	// recorded is what the record has of it, nil where it has nothing.
+	recorded *backendRecord
 	// beside is the weight of what else the rule sends requests to.
 	beside int64
 }
@@ -83,6 +80,8 @@ func (w weighted) join(rule node, entries []entry, names Names) ([]*pair, error)
 		return nil, err
 	}
 	halves := w.halves(entries, names)
+	rewritten := count(entries, service)+count(entries, stable) > 0
+	inRule := w.ruleKey(rule)
 	var list []any
 	var pairs []*pair
 	nth := 0
@@ -95,9 +94,9 @@ func (w weighted) join(rule node, entries []entry, names Names) ([]*pair, error)
 		case e.role == service:
 			list = append(list, e.fields)
 			nth++
-		case e.role == canary && (paired || count(entries, service)+count(entries, stable) > 0):
+		case e.role == canary && (paired || rewritten):
 		default:
-			p := &pair{entry: e, nth: nth, key: w.recordKey(rule, w.named(e.node, names.Service)), sum: e.weight, lone: !paired}
+			p := &pair{entry: e, nth: nth, key: inRule + w.backendKey(w.named(e.node, names.Service)), sum: e.weight, lone: !paired}
 			if paired {
 				p.sum += entries[half].weight
 			}
@@ -115,34 +114,46 @@ func (w weighted) join(rule node, entries []entry, names Names) ([]*pair, error)
 	return pairs, nil
 }
 
-// halves returns, for each half of a pair, the index of the other one: the next canary that is the same but for
-// name and weight, else the one that stands right behind.
+// halves returns, for each half of a pair, the index of the other one: of the canaries that are the same but for
+// name and weight the one right behind, else the first; else any that stands right behind.
 func (w weighted) halves(entries []entry, names Names) map[int]int {
 	halves := map[int]int{}
-	join := func(same func(i, j int) bool) {
-		for i := range entries {
-			for j := range entries {
-				_, taken := halves[i]
-				_, used := halves[j]
-				if entries[i].role == stable && entries[j].role == canary && !taken && !used && same(i, j) {
-					halves[i], halves[j] = j, i
-				}
-			}
+	bare := make([]string, len(entries))
+	for i, e := range entries {
+		if e.role == stable || e.role == canary {
+			bare[i] = jsonOf(w.named(e.with("weight", nil), names.Service).fields)
 		}
 	}
-	next := func(i, j int) bool { return j == i+1 }
-	alike := func(i, j int) bool {
-		return reflect.DeepEqual(w.bare(entries[i], names), w.bare(entries[j], names))
+	next := func(i int, same bool) {
+		j := i + 1
+		if j < len(entries) && free(halves, entries, i, stable) && free(halves, entries, j, canary) && (!same || bare[i] == bare[j]) {
+			halves[i], halves[j] = j, i
+		}
 	}
-	join(func(i, j int) bool { return next(i, j) && alike(i, j) })
-	join(alike)
-	join(next)
+	for i := range entries {
+		next(i, true)
+	}
+	left := map[string][]int{}
+	for j := range entries {
+		if free(halves, entries, j, canary) {
+			left[bare[j]] = append(left[bare[j]], j)
+		}
+	}
+	for i := range entries {
+		if same := left[bare[i]]; len(same) > 0 && free(halves, entries, i, stable) {
+			halves[i], halves[same[0]] = same[0], i
+			left[bare[i]] = same[1:]
+		}
+	}
+	for i := range entries {
+		next(i, false)
+	}
 	return halves
 }
 
-// bare is what both halves of a pair have.
-func (w weighted) bare(e entry, names Names) map[string]any {
-	return w.named(e.with("weight", nil), names.Service).fields
+func free(halves map[int]int, entries []entry, i int, of role) bool {
+	_, taken := halves[i]
+	return !taken && entries[i].role == of
 }
 
 // place names a backend by the order of the Service's own, which other Services' pairs and rules do not move.
@@ -156,81 +167,4 @@ func count(entries []entry, of role) int {
 		}
 	}
 	return n
-}
-
-// reweigh gives the joined backends the weights that the record has of them. Rules and backends may have moved or
-// changed since, so the first of these that fits decides: as many of the same backend in the same rule as before,
-// in their order; the same at the same place; the same; the same backend in another rule; the place.
-func (w weighted) reweigh(pairs []*pair, records []backendRecord) {
-	used := make([]bool, len(records))
-	found := map[*pair]backendRecord{}
-	for _, fits := range []func(*pair, backendRecord) bool{
-		func(p *pair, r backendRecord) bool { return r.Key == p.key && asMany(pairs, records, p.key) },
-		func(p *pair, r backendRecord) bool { return r.Key == p.key && r.At == p.place },
-		func(p *pair, r backendRecord) bool { return r.Key == p.key },
-		func(p *pair, r backendRecord) bool { return inAnyRule(r.Key) == inAnyRule(p.key) },
-		func(p *pair, r backendRecord) bool { return r.At == p.place },
-	} {
-		for _, p := range pairs {
-			for i, r := range records {
-				if _, ok := found[p]; !ok && !used[i] && fits(p, r) {
-					found[p], used[i] = r, true
-				}
-			}
-		}
-	}
-	for _, p := range pairs {
-		r, ok := found[p]
-		w.weigh(p, r, ok)
-	}
-}
-
-func asMany(pairs []*pair, records []backendRecord, key string) bool {
-	n := 0
-	for _, p := range pairs {
-		if p.key == key {
-			n++
-		}
-	}
-	for _, r := range records {
-		if r.Key == key {
-			n--
-		}
-	}
-	return n == 0
-}
-
-// recordKey names a backend by the hash of its rule but for the backends, and its own but for the weight.
-func (w weighted) recordKey(rule, backend node) string {
-	return keyOf(rule.with(w.backends, nil).fields) + "/" + keyOf(backend.with("weight", nil).fields)
-}
-
-func inAnyRule(key string) string {
-	_, backend, _ := strings.Cut(key, "/")
-	return backend
-}
-
-// weigh sets a weight. Beside others the sum is the weight, so one that is not what Split wrote is the user's
-// new weight.
-func (w weighted) weigh(p *pair, r backendRecord, recorded bool) {
-	if recorded && (p.lone || p.beside == 0 || p.sum == r.Sum) {
-		if len(r.Weight) == 0 {
-			return
-		}
-		var weight any
-		if err := json.Unmarshal(r.Weight, &weight); err == nil {
-			n, ok := whole(weight)
-			switch {
-			case weight == nil:
-				p.fields["weight"] = nil
-				return
-			case ok && n >= 0 && n <= w.highest:
-				p.fields["weight"] = n
-				return
-			}
-		}
-	}
-	if p.beside > 0 {
-		p.fields["weight"] = p.sum
-	}
 }

@@ -2,10 +2,10 @@ package split
 
 import (
 	"fmt"
+	"maps"
 	"math"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 )
 
 // node is a JSON object of a route and where it is. Errors name the place, so that people find it.
@@ -62,11 +62,12 @@ func (n node) text(field string) string {
 	return s
 }
 
-// with returns a copy with another value of a field; nil removes it.
+// with returns a copy with another value of a field; nil removes it. Other values are shared with the original, so
+// what is written in the end is copied once more.
 func (n node) with(field string, value any) node {
-	fields := map[string]any{}
-	if n.fields != nil {
-		fields = runtime.DeepCopyJSON(n.fields)
+	fields := maps.Clone(n.fields)
+	if fields == nil {
+		fields = map[string]any{}
 	}
 	if value == nil {
 		delete(fields, field)

@@ -157,7 +157,7 @@ func rulesIn(u *unstructured.Unstructured, s style) []map[string]any {
 
 // bare is a rule without its backends.
 func bare(rule map[string]any, s style) string {
-	return keyOf(node{"", rule}.with(s.provider.backends, nil).fields)
+	return hashOf(node{"", rule}.with(s.provider.backends, nil).fields)
 }
 
 // others are the backends that are not those Services.

@@ -8,6 +8,9 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
+// mostServices can be split on one route. More of them in a record are not sluice's; each costs a pass.
+const mostServices = 32
+
 // records are what RecordAnnotation holds, by Service.
 type records map[string]record
 
@@ -44,7 +47,7 @@ func recordsOf(root node) (records, error) {
 	}
 	text, _ := annotations[RecordAnnotation].(string)
 	var all records
-	if !json.Valid([]byte(text)) || json.Unmarshal([]byte(text), &all) != nil {
+	if !json.Valid([]byte(text)) || json.Unmarshal([]byte(text), &all) != nil || len(all) > mostServices {
 		all = nil
 	}
 	return all, nil
@@ -100,12 +103,17 @@ func Recorded(route *unstructured.Unstructured) map[string]Share {
 	return shares
 }
 
-// keyOf is the same for a backend and the two that it was split into.
-func keyOf(of any) string {
+// hashOf is the same for the same JSON. It is short: the record is to be, and where two are alike by chance, a
+// weight can be that of the other.
+func hashOf(of any) string {
+	sum := sha256.Sum256([]byte(jsonOf(of)))
+	return hex.EncodeToString(sum[:4])
+}
+
+func jsonOf(of any) string {
 	text, err := json.Marshal(of)
 	if err != nil { // what was decoded of JSON can be encoded
 		return ""
 	}
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:4])
+	return string(text)
 }

@@ -71,7 +71,7 @@ func (w weighted) Split(route *unstructured.Unstructured, share Share) (Result, 
 			return Result{}, err
 		}
 	}
-	return Result{Route: route}, nil
+	return Result{Route: route.DeepCopy()}, nil
 }
 
 // split splits a route that is not split for the Service, in place.
@@ -95,6 +95,9 @@ func (w weighted) split(route *unstructured.Unstructured, share Share) error {
 	all, err := recordsOf(root)
 	if err != nil {
 		return err
+	}
+	if len(all) >= mostServices {
+		return fmt.Errorf("metadata.annotations[%s]: the route is split for %d Services, and no more are allowed", RecordAnnotation, len(all))
 	}
 	root.fields["spec"].(map[string]any)[w.rules] = listOf(made.rules)
 	r := record{Stable: share.Stable, Canary: share.Canary, Weight: share.Weight, Match: share.Match.String(), Backends: made.backends}
@@ -122,7 +125,10 @@ func (w weighted) Restore(route *unstructured.Unstructured, names Names) (*unstr
 	if spec, ok, _ := root.object("spec"); ok && spec.fields[w.rules] != nil {
 		spec.fields[w.rules] = listOf(rules)
 	}
-	return restored, all.set(root, names.Service, nil)
+	if err := all.set(root, names.Service, nil); err != nil {
+		return nil, err
+	}
+	return restored.DeepCopy(), nil
 }
 
 func (w weighted) rulesOf(root node) ([]node, error) {
