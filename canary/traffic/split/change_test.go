@@ -1,6 +1,9 @@
 package split
 
 import (
+	"fmt"
+	"maps"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -47,6 +50,23 @@ func TestWhatPeopleChangeMeanwhile(t *testing.T) {
 		"half of a pair removed": {
 			func(u *unstructured.Unstructured) { setList(u, 0, list(u, 0)[1]) },
 			two,
+		},
+		"half of a pair removed beside others": {
+			func(u *unstructured.Unstructured) { setList(u, 1, list(u, 1)[0], list(u, 1)[2]) },
+			two,
+		},
+		"the Service beside a canary that is left over": {
+			func(u *unstructured.Unstructured) {
+				setList(u, 0, fields{"name": "web", "port": int64(80), "weight": int64(7)}, list(u, 0)[1])
+			},
+			two,
+		},
+		"a filter of one half, and the record removed": {
+			func(u *unstructured.Unstructured) {
+				u.SetAnnotations(nil)
+				list(u, 1)[1].(fields)["filters"] = []any{fields{"type": "Later"}}
+			},
+			`{rules: [{backendRefs: [{name: web, port: 80}]}, {backendRefs: [{name: api, weight: 50}, {name: web, port: 80, weight: 50, filters: [{type: Later}]}]}]}`,
 		},
 		"the order of a pair": {
 			func(u *unstructured.Unstructured) { setList(u, 0, list(u, 0)[1], list(u, 0)[0]) },
@@ -96,6 +116,29 @@ func TestARuleForAMatchGoesOnlyWhereItIsSluices(t *testing.T) {
 	require.Len(t, rules, 2)
 	rules[0].(map[string]any)["backendRefs"] = rules[0].(map[string]any)["backendRefs"].([]any)[1:]
 	sameYAML(t, "{rules: [{backendRefs: [{name: web}]}]}", mustRestore(t, gateway, split))
+}
+
+func TestAWeightFollowsItsBackendIntoAnotherRule(t *testing.T) {
+	split := mustSplit(t, gateway, routeOf(t, httpRoute+"spec: {rules: [{backendRefs: [{name: web, port: 81, weight: 3}]}, {backendRefs: [{name: web, port: 80, weight: 7}]}]}"), share(10))
+	spec := split.Object["spec"].(map[string]any)
+	spec["rules"] = spec["rules"].([]any)[1:]
+	spec["rules"].([]any)[0].(map[string]any)["name"] = "new"
+	sameYAML(t, "{rules: [{name: new, backendRefs: [{name: web, port: 80, weight: 7}]}]}", mustRestore(t, gateway, split))
+}
+
+func TestARecordOfTooManyServices(t *testing.T) {
+	route := routeOf(t, httpRoute+"spec: {rules: [{backendRefs: [{name: web}]}]}")
+	all := map[string]any{}
+	for i := range mostServices {
+		all[fmt.Sprint("s", i)] = map[string]any{"stable": "a", "canary": "b"}
+	}
+	route.SetAnnotations(map[string]string{RecordAnnotation: jsonOf(all)})
+	require.Len(t, Recorded(route), mostServices)
+
+	all["one-more"] = map[string]any{"stable": "a", "canary": "b"}
+	route.SetAnnotations(map[string]string{RecordAnnotation: jsonOf(all)})
+	require.Empty(t, Recorded(route))
+	require.Equal(t, []string{"web"}, slices.Collect(maps.Keys(Recorded(mustSplit(t, gateway, route, share(1))))))
 }
 
 func TestRecordedShares(t *testing.T) {

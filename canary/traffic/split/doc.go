@@ -51,6 +51,8 @@
 //	ApisixRoute            Accepted (ResourcesAvailable in version 1) True at the generation, where there is one
 //	Ingress                nothing: nginx does not say
 //
+// A condition that does not say of which generation it is counts as one of the route's.
+//
 // # What is not
 //
 //   - The Services, and what is bound to them by name and not by the route: a DestinationRule, an ApisixUpstream, a

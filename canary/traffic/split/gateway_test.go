@@ -49,6 +49,12 @@ func TestGateway(t *testing.T) {
 			want: `{rules: [{backendRefs: [{name: web-stable, port: 80, weight: 270}, {name: web-canary, port: 80, weight: 30},
 				{name: web-stable, port: 81, weight: 90}, {name: web-canary, port: 81, weight: 10}]}]}`,
 		},
+		"of two ports the one without requests gets none": {
+			spec:  `{rules: [{backendRefs: [{name: web, port: 80, weight: 3}, {name: web, port: 81, weight: 0}]}]}`,
+			share: share(10),
+			want: `{rules: [{backendRefs: [{name: web-stable, port: 80, weight: 90}, {name: web-canary, port: 80, weight: 10},
+				{name: web-stable, port: 81, weight: 0}, {name: web-canary, port: 81, weight: 0}]}]}`,
+		},
 		"others of the name are not the Service": {
 			spec: `{rules: [{backendRefs: [{name: web, namespace: other}, {name: web, kind: Later}, {name: web, group: x.io}]}, {backendRefs: [{name: web}]}]}`,
 			want: `{rules: [{backendRefs: [{name: web, namespace: other}, {name: web, kind: Later}, {name: web, group: x.io}]},

@@ -45,6 +45,13 @@ func TestIstio(t *testing.T) {
 				{name: main, match: [{uri: {prefix: /a}}, {headers: {x: {exact: y}}}], timeout: 3s, mirror: {host: audit}, route: [{destination: {host: web-stable}, weight: 100}, {destination: {host: web-canary}, weight: 0}]},
 				{route: [{destination: {host: api}}]}]}`,
 		},
+		"what matches another value of the header gets no rule": {
+			spec:  `{http: [{match: [{headers: {x-canary: {exact: "no"}}}], route: [{destination: {host: web}}]}, {match: [{headers: {x-canary: {exact: "yes"}}}], route: [{destination: {host: web}}]}]}`,
+			share: matching(0, "x-canary", "yes"),
+			want: `{http: [{match: [{headers: {x-canary: {exact: "no"}}}], route: [{destination: {host: web-stable}, weight: 100}, {destination: {host: web-canary}, weight: 0}]},
+				{match: [{headers: {x-canary: {exact: "yes"}}}], route: [{destination: {host: web-canary}}]},
+				{match: [{headers: {x-canary: {exact: "yes"}}}], route: [{destination: {host: web-stable}, weight: 100}, {destination: {host: web-canary}, weight: 0}]}]}`,
+		},
 		"a cookie is a regular expression of the whole header": {
 			spec:  `{http: [{route: [{destination: {host: web}}]}]}`,
 			share: Share{Names: web, Weight: 5, Match: Match{Cookie: "c", Value: "1"}},

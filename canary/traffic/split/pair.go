@@ -114,8 +114,8 @@ func (w weighted) join(rule node, entries []entry, names Names) ([]*pair, error)
 	return pairs, nil
 }
 
-// halves returns, for each half of a pair, the index of the other one: of the canaries that are the same but for
-// name and weight the one right behind, else the first; else any that stands right behind.
+// halves returns, for each half of a pair, the index of the other one: the first canary that is the same but for
+// name and weight, else one that stands right behind.
 func (w weighted) halves(entries []entry, names Names) map[int]int {
 	halves := map[int]int{}
 	bare := make([]string, len(entries))
@@ -123,15 +123,6 @@ func (w weighted) halves(entries []entry, names Names) map[int]int {
 		if e.role == stable || e.role == canary {
 			bare[i] = jsonOf(w.named(e.with("weight", nil), names.Service).fields)
 		}
-	}
-	next := func(i int, same bool) {
-		j := i + 1
-		if j < len(entries) && free(halves, entries, i, stable) && free(halves, entries, j, canary) && (!same || bare[i] == bare[j]) {
-			halves[i], halves[j] = j, i
-		}
-	}
-	for i := range entries {
-		next(i, true)
 	}
 	left := map[string][]int{}
 	for j := range entries {
@@ -146,7 +137,9 @@ func (w weighted) halves(entries []entry, names Names) map[int]int {
 		}
 	}
 	for i := range entries {
-		next(i, false)
+		if j := i + 1; j < len(entries) && free(halves, entries, i, stable) && free(halves, entries, j, canary) {
+			halves[i], halves[j] = j, i
+		}
 	}
 	return halves
 }
