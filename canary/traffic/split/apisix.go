@@ -56,7 +56,8 @@ func apisixUpstreams(rule node) (int64, error) {
 
 // apisixNarrowed adds an expression, which is and-ed with the others, and a higher priority: of rules with the same
 // path the one with the highest counts. Upstreams of the rule are not the canary's.
-func apisixNarrowed(rule node, match Match, taken map[string]bool) (node, bool, error) {
+func apisixNarrowed(rule node, share Share, taken map[string]bool) (node, bool, error) {
+	match := share.Match
 	m, _, err := rule.object("match")
 	if err != nil {
 		return node{}, false, err
@@ -74,7 +75,7 @@ func apisixNarrowed(rule node, match Match, taken map[string]bool) (node, bool, 
 	}
 	m = m.with("exprs", append(listOf(exprs), apisixCondition(match)))
 	rule = rule.with("match", m.fields).with("priority", priority+1).with("upstreams", nil)
-	return named(rule, taken), true, nil
+	return named(rule, share.Canary, taken), true, nil
 }
 
 func apisixCondition(match Match) map[string]any {

@@ -29,15 +29,15 @@ func TestApisix(t *testing.T) {
 			spec:  `{http: [{name: main, match: {paths: [/*]}, backends: [{serviceName: web, servicePort: 80, weight: 10}], upstreams: [{name: old, weight: 90}]}]}`,
 			share: matching(20, "x-canary", "yes"),
 			want: `{http: [{name: main, match: {paths: [/*]}, backends: [{serviceName: web-stable, servicePort: 80, weight: 8}, {serviceName: web-canary, servicePort: 80, weight: 2}], upstreams: [{name: old, weight: 90}]},
-				{name: main-canary, priority: 1, match: {paths: [/*], exprs: [{subject: {scope: Header, name: x-canary}, op: Equal, value: "yes"}]}, backends: [{serviceName: web-canary, servicePort: 80, weight: 10}]}]}`,
+				{name: main-web-canary, priority: 1, match: {paths: [/*], exprs: [{subject: {scope: Header, name: x-canary}, op: Equal, value: "yes"}]}, backends: [{serviceName: web-canary, servicePort: 80, weight: 10}]}]}`,
 		},
 		"requests of a Match have a rule with a higher priority": {
 			spec: `{http: [{name: main, priority: 7, websocket: true, match: {paths: [/*], exprs: [{subject: {scope: Query, name: a}, op: Equal, value: b}]}, backends: [{serviceName: web, servicePort: 80}], plugins: [{name: cors, enable: true, config: {a: 1.5}}]},
-				{name: main-canary, match: {paths: [/c]}, backends: [{serviceName: api, servicePort: 80}]}]}`,
+				{name: main-web-canary, match: {paths: [/c]}, backends: [{serviceName: api, servicePort: 80}]}]}`,
 			share: Share{Names: web, Weight: 1, Match: Match{Cookie: "c", Value: "1"}},
 			want: `{http: [{name: main, priority: 7, websocket: true, match: {paths: [/*], exprs: [{subject: {scope: Query, name: a}, op: Equal, value: b}]}, backends: [{serviceName: web-stable, servicePort: 80, weight: 99}, {serviceName: web-canary, servicePort: 80, weight: 1}], plugins: [{name: cors, enable: true, config: {a: 1.5}}]},
-				{name: main-canary, match: {paths: [/c]}, backends: [{serviceName: api, servicePort: 80}]},
-				{name: main-canary-canary, priority: 8, websocket: true, match: {paths: [/*], exprs: [{subject: {scope: Query, name: a}, op: Equal, value: b}, {subject: {scope: Cookie, name: c}, op: Equal, value: "1"}]}, backends: [{serviceName: web-canary, servicePort: 80}], plugins: [{name: cors, enable: true, config: {a: 1.5}}]}]}`,
+				{name: main-web-canary, match: {paths: [/c]}, backends: [{serviceName: api, servicePort: 80}]},
+				{name: main-web-canary-web-canary, priority: 8, websocket: true, match: {paths: [/*], exprs: [{subject: {scope: Query, name: a}, op: Equal, value: b}, {subject: {scope: Cookie, name: c}, op: Equal, value: "1"}]}, backends: [{serviceName: web-canary, servicePort: 80}], plugins: [{name: cors, enable: true, config: {a: 1.5}}]}]}`,
 		},
 	}
 	for name, test := range tests {

@@ -118,6 +118,15 @@ func TestARuleForAMatchGoesOnlyWhereItIsSluices(t *testing.T) {
 	sameYAML(t, "{rules: [{backendRefs: [{name: web}]}]}", mustRestore(t, gateway, split))
 }
 
+func TestALoneDestinationThatGetsCompany(t *testing.T) {
+	for _, weight := range []string{"", ", weight: 0"} {
+		split := mustSplit(t, istio, routeOf(t, virtualService+"spec: {http: [{route: [{destination: {host: web}"+weight+"}]}]}"), share(20))
+		rule := split.Object["spec"].(map[string]any)["http"].([]any)[0].(map[string]any)
+		rule["route"] = append(rule["route"].([]any), map[string]any{"destination": map[string]any{"host": "api"}, "weight": int64(50)})
+		sameYAML(t, "{http: [{route: [{destination: {host: web}, weight: 100}, {destination: {host: api}, weight: 50}]}]}", mustRestore(t, istio, split))
+	}
+}
+
 func TestAWeightFollowsItsBackendIntoAnotherRule(t *testing.T) {
 	split := mustSplit(t, gateway, routeOf(t, httpRoute+"spec: {rules: [{backendRefs: [{name: web, port: 81, weight: 3}]}, {backendRefs: [{name: web, port: 80, weight: 7}]}]}"), share(10))
 	spec := split.Object["spec"].(map[string]any)

@@ -63,7 +63,7 @@ func (w weighted) variant(rule node, entries []entry, share Share, taken map[str
 	if len(backends) == 0 {
 		return node{}, false, nil
 	}
-	return w.narrowed(rule.with(w.backends, backends), share.Match, taken)
+	return w.narrowed(rule.with(w.backends, backends), share, taken)
 }
 
 // divide returns the rule with a pair for each backend of the Service.

@@ -34,6 +34,7 @@
 //
 //	a pair, as it was written, or alone in its rule      the weight of the record
 //	a pair beside others, with another sum               the sum: somebody gave the Service another weight
+//	a pair that was alone, and got everything (Istio)    the sum, once there are others
 //	a pair that the record does not have                 the sum beside others, no weight alone
 //	the stable half, or the canary's, alone              the backend, with the weight of the record
 //	the canary's half beside backends that are web       removed: these were written anew

@@ -55,7 +55,8 @@ func gatewayAllowed(rules []node) error {
 // gatewayNarrowed adds the condition to each match. The rule has one header match more than the one that it is
 // made of, so it comes first wherever it stands; at the end of the list it loses no tie against it. A header that
 // a match names already counts once: where it asks for another value, no request is both.
-func gatewayNarrowed(rule node, match Match, taken map[string]bool) (node, bool, error) {
+func gatewayNarrowed(rule node, share Share, taken map[string]bool) (node, bool, error) {
+	match := share.Match
 	matches, err := rule.objects("matches")
 	if err != nil {
 		return node{}, false, err
@@ -88,7 +89,7 @@ func gatewayNarrowed(rule node, match Match, taken map[string]bool) (node, bool,
 	if len(narrowed) == 0 {
 		return node{}, false, nil
 	}
-	return named(rule.with("matches", narrowed), taken), true, nil
+	return named(rule.with("matches", narrowed), share.Canary, taken), true, nil
 }
 
 func gatewayCondition(match Match) map[string]any {
@@ -136,16 +137,16 @@ func gatewayNarrow(rule node, match Match) bool {
 }
 
 // named gives a rule that was made of another one a name of its own, where that has one: names are unique.
-func named(rule node, taken map[string]bool) node {
+func named(rule node, suffix string, taken map[string]bool) node {
 	name := rule.text("name")
 	if name == "" {
 		return rule
 	}
-	for taken[name] {
-		name = name[:min(len(name), 253-len("-canary"))] + "-canary"
-		if len(name) == 253 {
-			break
-		}
+	for taken[name] && len(name)+len(suffix) < 253 {
+		name += "-" + suffix
+	}
+	if taken[name] {
+		name = suffix + "-" + hashOf(name)
 	}
 	taken[name] = true
 	return rule.with("name", name)

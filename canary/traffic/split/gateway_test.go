@@ -70,7 +70,7 @@ func TestGateway(t *testing.T) {
 				{name: main, matches: [{path: {value: /a}}, {path: {value: /b}, headers: [{name: x, value: y}]}],
 					backendRefs: [{name: api, weight: 9}, {name: web-stable, weight: 1}, {name: web-canary, weight: 0}]},
 				{backendRefs: [{name: api}]},
-				{name: main-canary, matches: [{path: {value: /a}, headers: [{type: Exact, name: x-canary, value: "yes"}]},
+				{name: main-web-canary, matches: [{path: {value: /a}, headers: [{type: Exact, name: x-canary, value: "yes"}]},
 					{path: {value: /b}, headers: [{name: x, value: y}, {type: Exact, name: x-canary, value: "yes"}]}],
 					backendRefs: [{name: web-canary, weight: 1}]}]}`,
 		},

@@ -59,7 +59,8 @@ func istioSplittable(backend node) error {
 
 // istioNarrowed adds the condition to each match. The first rule that fits counts, so the new one stands right
 // before the one that it is made of.
-func istioNarrowed(rule node, match Match, taken map[string]bool) (node, bool, error) {
+func istioNarrowed(rule node, share Share, taken map[string]bool) (node, bool, error) {
+	match := share.Match
 	matches, err := rule.objects("match")
 	if err != nil {
 		return node{}, false, err
@@ -93,7 +94,7 @@ func istioNarrowed(rule node, match Match, taken map[string]bool) (node, bool, e
 	if len(narrowed) == 0 {
 		return node{}, false, nil
 	}
-	return named(rule.with("match", narrowed), taken), true, nil
+	return named(rule.with("match", narrowed), share.Canary, taken), true, nil
 }
 
 func istioCondition(match Match) (string, map[string]any) {

@@ -41,7 +41,7 @@ func TestIstio(t *testing.T) {
 				{route: [{destination: {host: api}}]}]}`,
 			share: matching(0, "x-canary", "yes"),
 			want: `{http: [{name: first, redirect: {uri: /}},
-				{name: main-canary, match: [{uri: {prefix: /a}, headers: {x-canary: {exact: "yes"}}}, {headers: {x: {exact: y}, x-canary: {exact: "yes"}}}], timeout: 3s, mirror: {host: audit}, route: [{destination: {host: web-canary}}]},
+				{name: main-web-canary, match: [{uri: {prefix: /a}, headers: {x-canary: {exact: "yes"}}}, {headers: {x: {exact: y}, x-canary: {exact: "yes"}}}], timeout: 3s, mirror: {host: audit}, route: [{destination: {host: web-canary}}]},
 				{name: main, match: [{uri: {prefix: /a}}, {headers: {x: {exact: y}}}], timeout: 3s, mirror: {host: audit}, route: [{destination: {host: web-stable}, weight: 100}, {destination: {host: web-canary}, weight: 0}]},
 				{route: [{destination: {host: api}}]}]}`,
 		},

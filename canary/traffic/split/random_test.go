@@ -233,6 +233,7 @@ func TestTwoServicesOfARouteAreSplitApart(t *testing.T) {
 		require.Equal(t, canonical(t, both), canonical(t, mustSplit(t, s.provider, both, one)), "whoever comes last")
 		require.Equal(t, canonical(t, both), canonical(t, mustSplit(t, s.provider, both, api)), "whoever comes last")
 		onlyAPI := mustRestore(t, s.provider, both)
+		require.Equal(t, canonical(t, mustSplit(t, s.provider, route, api)), canonical(t, onlyAPI), "as if the other had never been split")
 		restored, err := s.provider.Restore(onlyAPI, api.Names)
 		require.NoError(t, err)
 		require.Equal(t, canonical(t, route), canonical(t, restored))

@@ -65,26 +65,48 @@ func inAnyRule(key string) string {
 }
 
 // weigh sets a weight. Beside others the sum is the weight, so one that is not what Split wrote is the user's
-// new weight.
+// new weight. So is one of a backend that had none since it was alone, once there are others.
 func (w weighted) weigh(p *pair) {
-	if r := p.recorded; r != nil && (p.lone || p.beside == 0 || p.sum == r.Sum) {
-		if len(r.Weight) == 0 {
-			return
-		}
-		var weight any
-		if err := json.Unmarshal(r.Weight, &weight); err == nil {
-			n, ok := whole(weight)
-			switch {
-			case weight == nil:
-				p.fields["weight"] = nil
-				return
-			case ok && n >= 0 && n <= w.highest:
-				p.fields["weight"] = n
-				return
-			}
-		}
+	weight, known := w.recordedWeight(p.recorded)
+	meant := w.implied
+	if n, ok := whole(weight); ok {
+		meant = n
 	}
-	if p.beside > 0 {
+	byRecord := p.lone || p.beside == 0 || p.sum == p.recordedSum() && (meant > 0 || p.sum == 0)
+	switch {
+	case known && byRecord && weight == absent:
+	case known && byRecord:
+		p.fields["weight"] = weight
+	case p.beside > 0:
 		p.fields["weight"] = p.sum
 	}
+}
+
+// absent is the recorded weight of a backend that had no such field.
+var absent = struct{}{}
+
+// recordedWeight returns the weight that a record has, as a JSON value; false where it has none that a backend
+// can have.
+func (w weighted) recordedWeight(r *backendRecord) (weight any, known bool) {
+	if r == nil {
+		return nil, false
+	}
+	if len(r.Weight) == 0 {
+		return absent, true
+	}
+	if err := json.Unmarshal(r.Weight, &weight); err != nil {
+		return nil, false
+	}
+	if weight == nil {
+		return nil, true
+	}
+	n, ok := whole(weight)
+	return n, ok && n >= 0 && n <= w.highest
+}
+
+func (p *pair) recordedSum() int64 {
+	if p.recorded == nil {
+		return 0
+	}
+	return p.recorded.Sum
 }

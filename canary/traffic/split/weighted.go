@@ -34,7 +34,7 @@ type weighted struct {
 	// beside returns the weights of what a rule sends elsewhere than to its backends.
 	beside func(rule node) (int64, error)
 	// narrowed returns the rule for requests of a Match only; false where no request of the rule can be one.
-	narrowed func(rule node, match Match, taken map[string]bool) (node, bool, error)
+	narrowed func(rule node, share Share, taken map[string]bool) (node, bool, error)
 	// narrow tells whether a rule is for requests of a Match only.
 	narrow func(rule node, match Match) bool
 	// features are what a rule, or the whole route, does beside weights, as sentences.
