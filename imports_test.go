@@ -35,19 +35,20 @@ const (
 // layers places every package; a folder named with a slash at the end places
 // all packages below it.
 var layers = map[string]layer{
-	"canary":             pure,
-	"hashing":            pure,
-	"webhook/ownership":  pure,
-	"canary/controller":  edge,
-	"canary/traffic":     edge,
-	"certs":              edge,
-	"hashing/collector":  edge,
-	"hashing/controller": edge,
-	"hashing/live":       edge,
-	"manifests":          edge,
-	"webhook":            edge,
-	"cmd/":               command,
-	"test/":              support,
+	"canary":               pure,
+	"hashing":              pure,
+	"webhook/ownership":    pure,
+	"canary/controller":    edge,
+	"canary/traffic":       edge,
+	"canary/traffic/split": pure,
+	"certs":                edge,
+	"hashing/collector":    edge,
+	"hashing/controller":   edge,
+	"hashing/live":         edge,
+	"manifests":            edge,
+	"webhook":              edge,
+	"cmd/":                 command,
+	"test/":                support,
 }
 
 // between lists the only imports of an edge by another: reading config live is
