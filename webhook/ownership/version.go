@@ -14,10 +14,11 @@ import (
 // version that is no longer served: then only what is seen to change in this version counts.
 func (t *taking) howInOtherVersion(path fieldpath.Path) (How, error) {
 	if t.after == nil {
-		switch t.change(t.held, path) {
-		case Modified:
+		change := t.change(t.held, path)
+		if change == Modified {
 			return t.howModified(path)
-		case Removed:
+		}
+		if change == Removed {
 			return t.howRemoved(path)
 		}
 		if len(t.new.Metadata.ManagedFields) == 0 && len(t.review.New) <= tooLarge {
