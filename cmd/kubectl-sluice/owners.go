@@ -38,7 +38,8 @@ func ownersCommand(p *plugin) *cobra.Command {
 			"  unchecked  it goes through: sluice does not look at writes to the object\n" +
 			"  unknown    you may not read the Namespace or sluice's webhooks, or the field changed hands meanwhile\n\n" +
 			"A write of which nothing tells who makes it, like kubectl scale, meets a warning where others are\n" +
-			"refused. That, and which users may be which manager, are settings of sluice; the defaults are shown.\n\n" +
+			"refused, unless the owner is bound to other users, as the autoscaler is. That, and which users may be\n" +
+			"which manager, are settings of sluice; the defaults are shown.\n\n" +
 			"What the same owners hold is one row; --all shows every field. AGE is when the owner wrote last,\n" +
 			"whatever it was; the API server does not date the first scale.\n\n" +
 			"With -f, nothing is written: the API server is asked, by a dry run, what a server-side apply of each\n" +
