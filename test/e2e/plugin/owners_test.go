@@ -21,7 +21,7 @@ func owned(t *testing.T) *harness.Namespace {
 	n.Kubectl("apply", "--server-side", "--field-manager=ci", "-f", n.Manifest(web().Env("MODE", "blue").Sidecar("proxy", "example/proxy:v3").Obj()))
 	n.Kubectl("annotate", "deployment/web", "example.com/team=blue")
 	scaled := n.Command("admin", "kubectl", "patch", "deployment", "web", "--subresource=scale", "--type=merge", `-p={"spec":{"replicas":3}}`,
-		"--field-manager=autoscaler", "--as=system:serviceaccount:kube-system:horizontal-pod-autoscaler", "--as-group=system:masters")
+		"--field-manager=kube-controller-manager", "--as=system:serviceaccount:kube-system:horizontal-pod-autoscaler", "--as-group=system:masters")
 	require.Zero(t, scaled.Code, scaled)
 	n.WaitStable("web")
 	return n
@@ -42,7 +42,7 @@ func TestOwnersAreThoseThatTheAPIServerKnows(t *testing.T) {
 		}
 	}
 	require.Subset(t, owners, map[string]string{
-		".spec.replicas": "autoscaler Update scale refused;",
+		".spec.replicas": "kube-controller-manager Update scale refused;",
 		`.spec.template.spec.containers[name="app"].image`:        "ci Apply  refused;",
 		".metadata.annotations.example.com/team":                  "kubectl-annotate Update  warned;",
 		".metadata.annotations.deployment.kubernetes.io/revision": "kube-controller-manager Update status ignored;",
