@@ -94,9 +94,12 @@
 // # Cost
 //
 // Entries that are the same before and after are not parsed, values are found without decoding the objects.
-// BenchmarkDecide, a Deployment of three containers with five owners, on two shared and busy cores: 0.2 ms of CPU
-// and 10 KB of garbage where nobody loses anything, 0.4 ms and 45 KB where one owner does, 0.8 ms and 95 KB where
-// all five do.
+// BenchmarkDecide, a Deployment of three containers with five owners, on two shared and busy cores: 0.2 ms of
+// CPU and 10 KB of garbage where nobody loses anything, 0.4 ms and 45 KB where one owner does, 0.5 to 0.8 ms and
+// 98 KB where all five do. Untraced, for a write that is let through, is 0.2 ms and 35 KB more.
+//
+// It grows in proportion to the objects, since large maps and lists get an index. BenchmarkDecideBySize, all of a
+// ConfigMap's keys changed: 13 µs for each of 1,000 keys, 15 µs for each of 10,000, Untraced included.
 //
 // # Decisions
 //
