@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/mattbaird/jsonpatch"
@@ -77,10 +78,12 @@ func (a *Authority) read(ctx context.Context, name string, object client.Object)
 	id := fmt.Sprintf("%T/%s", object, name)
 	err := a.client.Get(ctx, client.ObjectKey{Name: name}, object)
 	if apierrors.IsNotFound(err) {
-		if !a.missing[id] {
+		if !a.missing[id] && !slices.Contains(a.opts.Optional, name) {
 			log.FromContext(ctx).V(1).Info("webhook configuration does not exist yet", "configuration", name)
 		}
-		a.missing[id] = true
+		if !slices.Contains(a.opts.Optional, name) {
+			a.missing[id] = true
+		}
 		return false, nil
 	}
 	if err != nil {

@@ -23,6 +23,8 @@ type Options struct {
 	// configurations whose caBundle is kept.
 	MutatingConfigurations   []string
 	ValidatingConfigurations []string
+	// Optional are names of those that may never come: nothing waits for them.
+	Optional []string
 
 	Timing
 }

@@ -134,6 +134,7 @@ func (o Options) certificates() certs.Options {
 		DNSNames:                 certs.ServiceNames(manifests.Name, o.Namespace),
 		MutatingConfigurations:   []string{manifests.Name},
 		ValidatingConfigurations: []string{manifests.Name, manifests.OwnershipName},
+		Optional:                 []string{manifests.OwnershipName},
 	}
 	for _, host := range o.Certificates.Hosts {
 		if ip := net.ParseIP(host); ip != nil {
