@@ -24,7 +24,7 @@ var elsewhere = map[string]string{
 	"sluice.dev/snapshot-of":     "on snapshots",
 	"sluice.dev/snapshot-used":   "on snapshots",
 	"sluice.dev/force-conflicts": "good for the write that sets it, where package webhook/ownership looks",
-	"sluice.dev/split":           "on routes, by package canary/traffic/split, which nothing calls yet",
+	"sluice.dev/split":           "on routes, where routes.sluice.dev looks",
 	"sluice.dev/rotate":          "on sluice's Secret of hash keys",
 	"sluice.dev/rotation":        "on sluice's Secret of hash keys",
 	"sluice.dev/workload":        "on what sluice makes",

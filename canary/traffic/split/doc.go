@@ -1,6 +1,5 @@
-// Package split decides what a route has to look like for a canary to get its share of requests. Nothing calls it
-// yet: it is the pure half of traffic, and the edge that finds, reads and writes routes is to come. Values in,
-// values out: no client, no clock.
+// Package split decides what a route has to look like for a canary to get its share of requests. It is the pure
+// half of traffic: values in, values out; no client, no clock.
 //
 // The rule: of a route only the backends of the one Service are replaced. Rules, filters, other backends, their
 // weights, and fields that nobody here knows stay as they are. What was replaced can be read back, so that
@@ -41,6 +40,13 @@
 //	a rule with the Match, for the canary alone          removed
 //	no record, one that cannot be read, a forged one     as if the record had nothing of it
 //
+// # Who splits
+//
+// The controller never writes the spec of a route, which belongs to its chart. It asks, by the record alone (Ask),
+// and admission makes the spec of it in the same request (Admitted), also where somebody rewrites the route during a
+// release. What admission changes has no owner in managedFields, so the chart's next server-side apply conflicts
+// with nothing.
+//
 // # When a share is in force
 //
 // The spec says it where Split returns the route as it is. It counts where Reading.Waiting is empty too:
@@ -75,6 +81,11 @@
 // others' would have to be multiplied too, and with them fields of which sluice is not the owner.
 //
 // 2026-11: the record has no copy of the route. Whoever restores a copy undoes what was changed since.
+//
+// 2026-11: admission goes by the stored record, since anybody can send another one; but for a request that is
+// exactly what Split makes of some route by its own record. Without this the API server's second call, after a chart
+// gave the Service another weight, would bring the first weight back; and a file saved during a release, applied
+// after it, would point at Services that are gone. Whoever makes such a record up could send the route itself.
 //
 // 2026-11: a cookie of nginx can only be "always". A Match with another value is refused there: a canary that
 // silently gets nothing would be approved for its silence.

@@ -46,7 +46,7 @@ func (i ingress) Split(route *unstructured.Unstructured, share Share) (Result, e
 	if rename(backends, map[string]string{share.Service: share.Stable}) == 0 {
 		return Result{}, none(share.Service, namespaceOf(root))
 	}
-	r := record{Stable: share.Stable, Canary: share.Canary}
+	r := record{Stable: share.Stable, Canary: share.Canary, Workload: share.Workload}
 	return Result{Route: main, Companion: companion}, all.set(root, share.Service, &r)
 }
 

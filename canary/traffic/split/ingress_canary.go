@@ -75,7 +75,7 @@ func canaryIngress(root node, share Share) (*unstructured.Unstructured, error) {
 		}}
 	}
 	companion := map[string]any{"apiVersion": root.text("apiVersion"), "kind": root.text("kind"), "metadata": metadata, "spec": spec}
-	r := record{Stable: share.Stable, Canary: share.Canary, Weight: share.Weight, Match: share.Match.String()}
+	r := record{Stable: share.Stable, Canary: share.Canary, Workload: share.Workload, Weight: share.Weight, Match: share.Match.String()}
 	if err := (records{}).set(node{"", companion}, share.Service, &r); err != nil {
 		return nil, err
 	}

@@ -39,7 +39,7 @@ var (
 
 const longestValue = 1024
 
-// ParseMatch parses the value of MatchAnnotation. The error names the value and the grammar.
+// ParseMatch parses the value of sluice.dev/match: "header:NAME=VALUE" or "cookie:NAME=VALUE". The error names the value and the grammar.
 func ParseMatch(value string) (Match, error) {
 	match, err := parseMatch(strings.TrimSpace(value))
 	if err != nil {

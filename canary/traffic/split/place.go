@@ -113,35 +113,41 @@ func namespaceOf(root node) string {
 }
 
 // annotationsOf returns the annotations of a route; nil where there are none.
-func annotationsOf(root node) (map[string]any, error) {
+func annotationsOf(root node) (map[string]any, error) { return marksOf(root, "annotations") }
+
+// annotate sets an annotation; "" removes it, and the annotations where nothing else is in them.
+func annotate(root node, key, value string) error { return mark(root, "annotations", key, value) }
+
+// marksOf returns the annotations or the labels of a route.
+func marksOf(root node, field string) (map[string]any, error) {
 	metadata, ok, err := root.object("metadata")
 	if !ok || err != nil {
 		return nil, err
 	}
-	annotations, _, err := metadata.object("annotations")
-	return annotations.fields, err
+	marks, _, err := metadata.object(field)
+	return marks.fields, err
 }
 
-// annotate sets an annotation; "" removes it, and the annotations where nothing else is in them.
-func annotate(root node, key, value string) error {
-	annotations, err := annotationsOf(root)
+// mark is annotate for annotations and labels.
+func mark(root node, field, key, value string) error {
+	marks, err := marksOf(root, field)
 	if err != nil {
 		return err
 	}
 	metadata, _ := root.fields["metadata"].(map[string]any)
-	_, there := annotations[key]
+	_, there := marks[key]
 	switch {
 	case value == "" && !there:
-	case value == "" && len(annotations) == 1:
-		delete(metadata, "annotations")
+	case value == "" && len(marks) == 1:
+		delete(metadata, field)
 	case value == "":
-		delete(annotations, key)
-	case annotations != nil:
-		annotations[key] = value
+		delete(marks, key)
+	case marks != nil:
+		marks[key] = value
 	case metadata != nil:
-		metadata["annotations"] = map[string]any{key: value}
+		metadata[field] = map[string]any{key: value}
 	default:
-		root.fields["metadata"] = map[string]any{"annotations": map[string]any{key: value}}
+		root.fields["metadata"] = map[string]any{field: map[string]any{key: value}}
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
@@ -18,6 +19,8 @@ type records map[string]record
 type record struct {
 	Stable string `json:"stable"`
 	Canary string `json:"canary"`
+	// Workload is whose release it is.
+	Workload string `json:"workload,omitempty"`
 	// Weight and Match are those of the Share. An Ingress itself has none, so that a new weight writes only the
 	// canary Ingress.
 	Weight int32  `json:"weight,omitempty"`
@@ -55,6 +58,15 @@ func recordsOf(root node) (records, error) {
 
 // set writes the annotation with another record of one Service, nil for none.
 func (all records) set(root node, service string, r *record) error {
+	text, err := all.with(service, r)
+	if err != nil {
+		return err
+	}
+	return annotate(root, RecordAnnotation, text)
+}
+
+// with returns the annotation's value with another record of one Service, nil for none; "" where none is left.
+func (all records) with(service string, r *record) (string, error) {
 	kept := records{}
 	for name, other := range all {
 		if name != service {
@@ -64,14 +76,19 @@ func (all records) set(root node, service string, r *record) error {
 	if r != nil {
 		kept[service] = *r
 	}
-	if len(kept) == 0 {
-		return annotate(root, RecordAnnotation, "")
+	return kept.text()
+}
+
+// text returns the annotation's value, "" for none.
+func (all records) text() (string, error) {
+	if len(all) == 0 {
+		return "", nil
 	}
-	text, err := json.Marshal(kept)
+	text, err := json.Marshal(all)
 	if err != nil { // a weight that is no JSON: it was read of JSON
-		return err
+		return "", fmt.Errorf("encoding annotation %s: %w", RecordAnnotation, err)
 	}
-	return annotate(root, RecordAnnotation, string(text))
+	return string(text), nil
 }
 
 func (r record) match() Match {
@@ -96,6 +113,9 @@ func Recorded(route *unstructured.Unstructured) map[string]Share {
 	shares := map[string]Share{}
 	for service, r := range all {
 		share := Share{Names: Names{service, r.Stable, r.Canary}, Weight: r.Weight, Match: r.match()}
+		if workload.MatchString(r.Workload) {
+			share.Workload = r.Workload
+		}
 		if share.validate() == nil {
 			shares[service] = share
 		}

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"regexp"
 )
 
 // Names are a Service and the two that sluice keeps beside it during a release. What a route says of Stable
@@ -37,7 +38,12 @@ type Share struct {
 	Weight int32
 	// Match, where it is not empty, sends the requests that it describes to the canary whatever the weight.
 	Match Match
+	// Workload says whose release it is, "Deployment/web", so that admission can tell people; "" is valid.
+	Workload string
 }
+
+// workload is what a Share says of one. It stands in warnings, and anybody may have written the record.
+var workload = regexp.MustCompile(`^[A-Za-z]{1,63}/[a-z0-9.-]{1,253}$`)
 
 func (s Share) validate() error {
 	if err := s.Names.validate(); err != nil {
@@ -45,6 +51,9 @@ func (s Share) validate() error {
 	}
 	if s.Weight < 0 || s.Weight > 100 {
 		return fmt.Errorf("the weight %d is not a percentage from 0 to 100", s.Weight)
+	}
+	if s.Workload != "" && !workload.MatchString(s.Workload) {
+		return fmt.Errorf("the workload %q is not a kind and a name, like Deployment/web", s.Workload)
 	}
 	if s.Match == (Match{}) {
 		return nil

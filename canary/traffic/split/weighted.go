@@ -100,7 +100,7 @@ func (w weighted) split(route *unstructured.Unstructured, share Share) error {
 		return fmt.Errorf("metadata.annotations[%s]: the route is split for %d Services, and no more are allowed", RecordAnnotation, len(all))
 	}
 	root.fields["spec"].(map[string]any)[w.rules] = listOf(made.rules)
-	r := record{Stable: share.Stable, Canary: share.Canary, Weight: share.Weight, Match: share.Match.String(), Backends: made.backends}
+	r := record{Stable: share.Stable, Canary: share.Canary, Workload: share.Workload, Weight: share.Weight, Match: share.Match.String(), Backends: made.backends}
 	return all.set(root, share.Service, &r)
 }
 
