@@ -41,7 +41,11 @@ type Policy struct {
 	SettleTime Duration `json:"settleTime,omitempty"`
 	// ConfigExtra is the value of ConfigExtraAnnotation, valid.
 	ConfigExtra string `json:"configExtra,omitempty"`
+	Traffic     string `json:"traffic,omitempty"`
+	Match       string `json:"match,omitempty"`
 }
+
+const TrafficNone = "none"
 
 // Settings is a workload's whole policy: what governs its releases and whether it has any.
 type Settings struct {
@@ -215,3 +219,9 @@ func oneOf(value string, values ...string) error {
 	}
 	return fmt.Errorf("%q is not one of %s", value, strings.Join(values, ", "))
 }
+
+func ParseTraffic(value string) (Targets, error) { return Targets{}, nil }
+
+type Targets struct{ Named []struct{ Kind, Name string } }
+
+const TrafficAnnotation = "sluice.dev/traffic"
