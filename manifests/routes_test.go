@@ -32,7 +32,9 @@ func route(divided bool, changes ...func(*networkingv1.Ingress)) *networkingv1.I
 func TestAWriteOfARouteReachesSluiceDuringARelease(t *testing.T) {
 	unlabelled := func(i *networkingv1.Ingress) { delete(i.Labels, split.ActiveLabel) }
 	unrecorded := func(i *networkingv1.Ingress) { delete(i.Annotations, split.RecordAnnotation) }
-	gone := func(i *networkingv1.Ingress) { i.DeletionTimestamp = &metav1.Time{Time: metav1.Unix(1700000000, 0).Time} }
+	gone := func(i *networkingv1.Ingress) {
+		i.DeletionTimestamp = &metav1.Time{Time: metav1.Unix(1700000000, 0).Time}
+	}
 	eject := func(old, after *networkingv1.Ingress) write {
 		return write{old: old, new: after, manager: canary.EjectManager, bypasses: true}
 	}
