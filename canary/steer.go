@@ -68,7 +68,7 @@ func (m *Move) waited(now time.Time) time.Duration {
 // share is the current step's; nil where the release does not divide requests.
 func (o Observed) share() *Share {
 	r := o.Release
-	if r.Policy.Traffic == TrafficNone || r.Former != nil || r.Step == 0 || o.size() == 0 {
+	if r.Policy.Divides().None || r.Former != nil || r.Step == 0 || o.size() == 0 {
 		return nil // of three versions of a StatefulSet, two are stable ones, and no Service selects both
 	}
 	return &Share{Weight: r.Policy.step(r.Step).Weight, Match: r.Policy.Match}
@@ -150,7 +150,7 @@ func (o Observed) patient(move *Move, now time.Time) *Move {
 
 // canBeAlone: the stable version's own Service would select all that serve beside the canary.
 func (o Observed) canBeAlone() bool {
-	return o.Release.Policy.Traffic != TrafficNone && o.Release.Former == nil && !o.mixed() && o.Traffic.Blocked == ""
+	return !o.Release.Policy.Divides().None && o.Release.Former == nil && !o.mixed() && o.Traffic.Blocked == ""
 }
 
 // giveBack makes the routes what they were, once the canary has no pods that should get nothing. Nothing waits for

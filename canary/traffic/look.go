@@ -44,7 +44,7 @@ func (r *Router) Look(ctx context.Context, w Workload) (*View, error) {
 	if len(candidates) == 0 && !standing {
 		return l.view, nil
 	}
-	if w.Policy.Traffic == canary.TrafficNone && !standing {
+	if w.Policy.Divides().None && !standing {
 		return l.view, nil
 	}
 	if err := l.read(ctx); err != nil {
@@ -142,26 +142,14 @@ func (l *look) service(ctx context.Context, s *service) error {
 
 // mayTake tells whether the policy lets sluice divide a route.
 func (l *look) mayTake(route *unstructured.Unstructured) bool {
-	named := l.wanted()
-	return l.workload.Policy.Traffic != canary.TrafficNone && (len(named) == 0 || slices.Contains(named, nameOf(route)))
-}
-
-// wanted are the routes that the policy names, none where it leaves that to sluice.
-func (l *look) wanted() []string {
-	traffic, err := canary.ParseTraffic(l.workload.Policy.Traffic)
-	if err != nil {
-		return nil // it was validated when it was stored
-	}
-	var names []string
-	for _, route := range traffic.Named {
-		names = append(names, route.Kind+"/"+route.Name)
-	}
-	return names
+	policy := l.workload.Policy.Divides()
+	return !policy.None && (len(policy.Named) == 0 || slices.ContainsFunc(policy.Named, func(r canary.RouteName) bool { return r.String() == nameOf(route) }))
 }
 
 // named blocks the release where a route that the policy names is not divided.
 func (l *look) named() {
-	for _, name := range l.wanted() {
+	for _, route := range l.workload.Policy.Divides().Named {
+		name := route.String()
 		if slices.Contains(l.seen, name) {
 			continue
 		}
