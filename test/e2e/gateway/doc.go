@@ -26,5 +26,8 @@
 //     in force: later by up to providersThrottleDuration (here 50 ms, by default 2 s) and the time to build it.
 //   - For the Gateway API only ready endpoints count, so a terminating pod gets no new requests. For Ingresses those
 //     that serve count, terminating ones too, which only keep their sticky sessions.
+//   - A backend with a weight and no endpoint gets its share all the same: 503, or 500 where the Service has no
+//     EndpointSlice yet. A canary Ingress whose Service has no endpoint counts for nothing; one that has only
+//     terminating ones loses its share.
 //   - For an Ingress it writes nothing.
 package gateway

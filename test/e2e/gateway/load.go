@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -56,10 +57,13 @@ func (a *Answer) read(response *http.Response) error {
 		return err
 	}
 	a.Status = response.StatusCode
-	var pod served
-	if a.Status != http.StatusOK || json.Unmarshal(body, &pod) != nil {
+	if a.Status != http.StatusOK {
 		a.Reason = strings.TrimSpace(string(body))
 		return nil
+	}
+	var pod served
+	if err := json.Unmarshal(body, &pod); err != nil {
+		return fmt.Errorf("reading the answer %q: %w", body, err)
 	}
 	a.Image, a.Pod, a.Hash = pod.Image, pod.Pod, pod.Hash
 	return nil

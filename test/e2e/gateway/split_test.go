@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"testing"
@@ -46,6 +48,17 @@ func streak(image string) func(Answer) bool {
 	seen := 0
 	return func(a Answer) bool {
 		if seen++; a.Image != image {
+			seen = 0
+		}
+		return seen == 100
+	}
+}
+
+// streakBut asks for a hundred answers in a row that are not of an image.
+func streakBut(image string) func(Answer) bool {
+	seen := 0
+	return func(a Answer) bool {
+		if seen++; a.Image == image {
 			seen = 0
 		}
 		return seen == 100
@@ -109,6 +122,8 @@ func (g *Gateway) awaitGone(t *testing.T, n *harness.Namespace, app string) {
 
 // TestLossesAreSeen breaks the order on purpose: the pods go while they still get 20 %.
 func TestLossesAreSeen(t *testing.T) {
+	// What is lost of the requests once no pod is left, in percent.
+	afterwards := map[string]float64{"HTTPRoute": 20, "Ingress": 0}
 	for _, kind := range Kinds {
 		t.Run(kind.Name, func(t *testing.T) {
 			n := versions(t, kind)
@@ -118,18 +133,19 @@ func TestLossesAreSeen(t *testing.T) {
 			n.Kubectl("scale", "deployment/next", "--replicas=0")
 			gateway.awaitGone(t, n, "next")
 			gone := time.Now()
-			gateway.Await(t, Host(n.Name), "a request is lost", Answer.Lost)
-			for time.Since(gone) < time.Second { // of requests, not of hope: their share is what is asked for
-				gateway.Ask(t, Host(n.Name))
-			}
+			gateway.Await(t, Host(n.Name), "no pod answers", streakBut(v2))
+			settled := time.Now()
+			later := gateway.Burst(t, Host(n.Name), 1000)
 			all := load.Stop()
-			lost := all.Between(gone, time.Now()).Lost()
+			lost := all.Lost()
+			require.NotEmpty(t, lost)
 			t.Logf("%s", lost[:min(3, len(lost))])
-			share := 100 * float64(len(lost)) / float64(len(all.Between(gone, time.Now())))
-			require.InDelta(t, 20, share, 8, "%.1f %% of the requests after the pods went were lost", share)
 			require.Empty(t, all.Between(time.Time{}, before).Lost())
 			require.NotEmpty(t, lost[0].Reason)
-			require.NotEqual(t, http.StatusOK, lost[0].Status)
+			share := func(a Answers) float64 { return 100 * float64(len(a.Lost())) / float64(len(a)) }
+			require.InDelta(t, 20, share(all.Between(lost[0].At, gone)), 8, "while the pod is terminating")
+			require.InDelta(t, afterwards[kind.Name], share(later), 1, "once it is gone")
+			require.Empty(t, all.Between(settled, time.Now()).Of(v2))
 		})
 	}
 }
@@ -165,7 +181,10 @@ func TestAnAddressIsAnsweredByItsPodAsLongAsThereIsOne(t *testing.T) {
 	status := `{"status":{"conditions":[{"type":"Ready","status":"False"}]}}`
 	_, err := n.Admin.CoreV1().Pods(n.Name).Patch(t.Context(), pod, types.StrategicMergePatchType, []byte(status), metav1.PatchOptions{}, "status")
 	require.NoError(t, err)
-	for a := ask(); !a.Lost(); a = ask() { // until the watch has brought it
-		require.Less(t, time.Since(a.At), patience)
-	}
+	n.Eventually("a pod that is not ready does not answer", func(context.Context) error {
+		if a := ask(); !a.Lost() {
+			return errors.New(a.String())
+		}
+		return nil
+	})
 }
