@@ -22,9 +22,6 @@ func abort(o Observed, now time.Time) Move {
 // revert ends a release whose stable template is back in the spec.
 func revert(o Observed, now time.Time) Move {
 	if !o.Release.Holds() {
-		if move := o.patient(o.steer(nil), now); move != nil {
-			return *move
-		}
 		if move := deleteUnowned(o, now); move != nil {
 			return *move
 		}

@@ -138,8 +138,10 @@ func progress(o Observed, m mechanics, now time.Time) Move {
 		next.Late = true
 		return Move{Write: &Write{SetRelease: next}}
 	}
-	if move := o.divide(o.beside(), now); move != nil {
-		return *move
+	if !m.settled() {
+		if move := o.divide(o.beside(), now); move != nil {
+			return *move
+		}
 	}
 	if move := m.scale(now); move != nil {
 		return *move

@@ -9,25 +9,34 @@ import "time"
 // stays as extra capacity until the native rollout is complete.
 func promote(o Observed, now time.Time) Move {
 	r := o.Release
-	if move := o.patient(o.steer(o.promoted()), now); move != nil {
-		return *move
-	}
 	if r.Stage == Finishing {
 		return finish(o, now)
+	}
+	if move := o.patient(o.steer(o.promoted()), now); move != nil {
+		return *move
 	}
 	canary := o.canary()
 	switch {
 	case canary == nil:
-		return Move{Write: &Write{SetRelease: r.finishing(SequenceC, now)}}
+		return letGo(o, SequenceC, now)
 	case r.Sequence == SequenceC:
 		return fallBack(o, canary, now)
 	case !canary.Labelled:
 		return adopt(o, canary, now)
-	case adopted(o, canary):
-		next := r.finishing(SequenceM, now)
-		return Move{Write: &Write{SetRelease: next}, Event: promoting(next)}
+	case adopted(o, canary) && (o.promoted() == nil || o.alone(canary)):
+		return letGo(o, SequenceM, now)
 	}
 	return awaitAdoption(o, canary, now)
+}
+
+// letGo leaves the rollout to the native controller, once requests go to the Service itself: it takes pods of any
+// version away.
+func letGo(o Observed, sequence Sequence, now time.Time) Move {
+	if move := o.patient(o.steer(nil), now); move != nil {
+		return *move
+	}
+	next := o.Release.finishing(sequence, now)
+	return Move{Write: &Write{SetRelease: next}, Event: promoting(next)}
 }
 
 // finishing returns the release with the native controller at work: admission unpauses.
@@ -88,17 +97,16 @@ func fallBack(o Observed, canary *ReplicaSet, now time.Time) Move {
 	if move := takeBack(canary); move != nil {
 		return *move
 	}
-	next := o.Release.finishing(SequenceC, now)
-	return Move{Write: &Write{SetRelease: next}, Event: promoting(next)}
+	return letGo(o, SequenceC, now)
 }
 
 // finish waits for the native rollout, then clears away what the release made and ends it.
 func finish(o Observed, now time.Time) Move {
-	if !o.Workload.Complete() {
-		return Move{}
-	}
 	if move := o.patient(o.steer(nil), now); move != nil {
 		return *move
+	}
+	if !o.Workload.Complete() {
+		return Move{}
 	}
 	if move := cleanUp(o); move != nil {
 		return *move

@@ -34,9 +34,10 @@ type simulation struct {
 	floor      int32
 	missing    int32 // pods that a strategy of before let be missing
 	nocheck    bool
-	content    string // of the config, and its digest; empty: the template uses none
-	notes      int    // writes of what was seen of it
-	slow       bool   // pods become available one by one, and only once everybody else is quiet
+	content    string      // of the config, and its digest; empty: the template uses none
+	notes      int         // writes of what was seen of it
+	slow       bool        // pods become available one by one, and only once everybody else is quiet
+	traffic    *simTraffic // nil: nothing divides requests
 }
 
 // reporter is what *testing.T and *rapid.T have in common.
@@ -48,6 +49,7 @@ type reporter interface {
 type simSet struct {
 	ReplicaSet
 	template json.RawMessage
+	podHash  string // pod-template-hash
 	created  int
 	broken   bool // its pods crash from now on
 }
@@ -153,6 +155,7 @@ func (s *simulation) observed() Observed {
 	}
 	_, o.StableRecorded = s.records[o.Release.Stable.Hash]
 	o.Recorded = len(s.records) > 0
+	o.Traffic = s.traffic.observed(s, o)
 	return o
 }
 
@@ -162,6 +165,7 @@ func (s *simulation) sluice() bool {
 		for _, set := range s.sets {
 			require.Zero(s.t, set.ReleaseID, "a ReplicaSet keeps its marks after the release")
 		}
+		s.traffic.isGivenBack(s.t)
 		return false
 	}
 	o := s.observed()
@@ -210,6 +214,7 @@ func (s *simulation) apply(w *Write) {
 	case w.CreateCanary != nil:
 		s.create(s.workload().Spec.Template, w.CreateCanary.Replicas, false)
 		made := s.sets[len(s.sets)-1]
+		made.podHash = CanaryHash(s.release())
 		made.ReleaseID, made.Marks, made.Referenced = s.release().ID, w.CreateCanary.Marks, true
 	case w.UpdateReplicaSet != nil:
 		set := s.find(w.UpdateReplicaSet.ReplicaSet.UID)
@@ -229,6 +234,10 @@ func (s *simulation) apply(w *Write) {
 		s.remove(w.DeleteReplicaSet.UID)
 	case w.RestoreStable != nil:
 		s.create(s.records[s.release().Stable.Hash], *w.RestoreStable, true)
+	case w.SelectPods:
+		s.traffic.selectPods(s)
+	case w.Steer != nil:
+		s.traffic.steer(w.Steer.Share)
 	case w.ForgetStable:
 		s.records = map[string]json.RawMessage{}
 	default:
@@ -264,7 +273,7 @@ func (s *simulation) create(template json.RawMessage, replicas int32, labelled b
 	set := &simSet{template: template, created: created, ReplicaSet: ReplicaSet{
 		Name: fmt.Sprintf("web-%d", created), UID: strconv.Itoa(created), TemplateHash: hash, Labelled: labelled,
 		TemplateDigest: s.digestIn(template), Replicas: replicas, Generation: 1,
-	}}
+	}, podHash: strconv.Itoa(created)}
 	s.sets = append(s.sets, set)
 	return set
 }
@@ -288,6 +297,7 @@ func (s *simulation) pods(set *simSet) {
 
 // native runs one sync of the deployment controller.
 func (s *simulation) native() {
+	s.traffic.accept(s)
 	for _, set := range s.sets {
 		if set.Labelled {
 			set.Owned, set.Referenced = true, true
@@ -440,6 +450,7 @@ func (s *simulation) check() {
 		}
 	}
 	s.unapproved = unapproved
+	s.traffic.check(s)
 	floor := d.Replicas
 	if s.floor > 0 {
 		floor = min(floor, s.floor)
@@ -603,6 +614,9 @@ func TestTrajectories(t *testing.T) {
 				t.Logf("history:\n%s", strings.Join(s.log, "\n"))
 			}
 		}()
+		if rapid.Bool().Draw(t, "routes") {
+			s.traffic = newSimTraffic()
+		}
 		s.user("v2")
 		for range rapid.IntRange(40, 250).Draw(t, "length") {
 			s.act(t, drawAction(t))
@@ -677,6 +691,7 @@ func (s *simulation) actAt(t *testing.T, moment int, actions []string, slow bool
 		}
 	}()
 	s.user("v2")
+	require.Less(t, moment, 500, "the release never ends")
 	for i := range moment {
 		switch i % 3 {
 		case 0:

@@ -145,7 +145,7 @@ func (s statefulSet) beginPromotion(next *Release) {
 // promote ends when every pod above the user's own partition runs the new version and is available.
 func (s statefulSet) promote(now time.Time) Move {
 	r, w := s.Release, s.Workload
-	if move := s.patient(s.steer(s.promoted()), now); move != nil {
+	if move := s.patient(s.steer(nil), now); move != nil {
 		return *move
 	}
 	if move := s.roll(r.Canary); move != nil {
@@ -173,9 +173,6 @@ func (s statefulSet) abort(now time.Time) Move {
 func (s statefulSet) revert(now time.Time) Move {
 	if s.Release.Holds() {
 		return s.letGo(now)
-	}
-	if s.Traffic.sends() { // it was promoted before: pods of it go now
-		return orNothing(s.steer(nil))
 	}
 	version := Revision{Hash: s.Workload.TemplateHash, Digest: s.Workload.TemplateDigest}
 	var below []Pod

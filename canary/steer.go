@@ -88,9 +88,11 @@ func (o Observed) beside() *Share {
 }
 
 // promotion is the share of a canary that is about to become the stable version: requests go to the Service itself,
-// and so to the pods of both by their number. A canary that gets them all keeps them until it is alone.
+// and so to the pods of both by their number. A canary of full size that gets them all keeps them: adopted, it is
+// alone before the workload is let go.
 func (o Observed) promotion() *Share {
-	if share := o.share(); share != nil && share.Weight == 100 {
+	share, canary := o.share(), o.canary()
+	if share != nil && share.Weight == 100 && canary != nil && canary.Replicas == o.Workload.Replicas && adoptable(o, canary) {
 		return share
 	}
 	return nil
@@ -102,6 +104,16 @@ func (o Observed) promoted() *Share {
 		return has
 	}
 	return nil
+}
+
+// alone: an adopted canary of full size has replaced every other pod of its Deployment.
+func (o Observed) alone(canary *ReplicaSet) bool {
+	for _, rs := range o.ReplicaSets {
+		if rs.Owned && rs.UID != canary.UID && (rs.Replicas > 0 || rs.StatusReplicas > 0) {
+			return false
+		}
+	}
+	return true
 }
 
 // divide steers while a step is under way. It says what it waits for, or what only people can mend, and aborts a
