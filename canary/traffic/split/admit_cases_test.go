@@ -1,6 +1,7 @@
 package split
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -190,4 +191,19 @@ func TestMetadataThatCannotBeReadIsAnError(t *testing.T) {
 			require.ErrorContains(t, err, "is not an object")
 		})
 	}
+}
+
+// A record that has more Services than are allowed counts for nothing, and does not take the stored one with it.
+func TestAStoredRecordIsNotCrowdedOut(t *testing.T) {
+	route := routeOf(t, httpRoute+"spec: {rules: [{backendRefs: [{name: web, weight: 7}]}]}")
+	stored := released(t, gateway, route, ofWorkload(20))
+	crowd := records{}
+	for i := range mostServices {
+		names := NamesOf(fmt.Sprint("s", i))
+		crowd[names.Service] = record{Stable: names.Stable, Canary: names.Canary}
+	}
+	text, err := crowd.text()
+	require.NoError(t, err)
+	got, _ := admitted(t, gateway, stored, marked(t, stored, text), false)
+	require.Equal(t, canonical(t, stored), canonical(t, got))
 }
