@@ -44,10 +44,9 @@ func Admitted(provider Provider, stored, asked *unstructured.Unstructured, sluic
 	if !ok {
 		return nil, nil, fmt.Errorf("this is a bug: no provider that For returns, but %T", provider)
 	}
-	a := admission{provider: known, kind: asked.GetKind(), had: Recorded(stored), sent: Recorded(asked)}
-	a.wanted = a.had
+	a := admission{provider: known, kind: asked.GetKind(), had: recordedEver(stored), sent: recordedEver(asked), wanted: Recorded(stored)}
 	if sluice {
-		a.wanted = a.sent
+		a.wanted = Recorded(asked)
 	}
 	return a.result(stored, asked)
 }
@@ -56,7 +55,8 @@ func Admitted(provider Provider, stored, asked *unstructured.Unstructured, sluic
 type admission struct {
 	provider inPlace
 	kind     string
-	// had are the shares of the stored route, sent those of the request, wanted those of the result.
+	// had are the shares of the stored route, sent those of the request, with those that are to end; wanted those of the
+	// result.
 	had, sent, wanted map[string]Share
 }
 

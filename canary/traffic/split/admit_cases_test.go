@@ -165,6 +165,39 @@ func TestACanaryIngressPassesAsItIs(t *testing.T) {
 	})
 }
 
+// With sluice's webhook down, the API server stores what the controller asks for as it is.
+func TestARequestThatPassesWithoutAdmissionIsMadeGood(t *testing.T) {
+	plain := routeOf(t, httpRoute+"spec: {rules: [{backendRefs: [{name: web, weight: 7}]}]}")
+	one := ofWorkload(20)
+	want := released(t, gateway, plain, one)
+
+	unsplit := asking(t, plain, "web", &one)
+	again, _ := admitted(t, gateway, unsplit, asking(t, unsplit, "web", &one), true)
+	require.Equal(t, canonical(t, want), canonical(t, again), "by the controller")
+	byAnyone, _ := admitted(t, gateway, unsplit, plain, false)
+	require.Equal(t, canonical(t, want), canonical(t, byAnyone), "by whoever writes next")
+
+	unrestored := asking(t, want, "web", nil)
+	require.Equal(t, "true", unrestored.GetLabels()[ActiveLabel], "admission is called again")
+	require.Empty(t, Recorded(unrestored))
+	require.Equal(t, canonical(t, unrestored), canonical(t, asking(t, unrestored, "web", nil)))
+	for _, sluice := range []bool{true, false} {
+		restored, warnings := admitted(t, gateway, unrestored, unrestored, sluice)
+		require.Empty(t, warnings)
+		require.Equal(t, canonical(t, plain), canonical(t, restored))
+	}
+	goesOn, _ := admitted(t, gateway, unrestored, asking(t, unrestored, "web", &one), true)
+	require.Equal(t, canonical(t, want), canonical(t, goesOn))
+	copied, _ := admitted(t, gateway, nil, unrestored, false)
+	require.Equal(t, canonical(t, plain), canonical(t, copied))
+}
+
+func TestWhatWasNeverAskedForIsNotEnded(t *testing.T) {
+	value, err := Ask(routeOf(t, virtualService), "web", nil)
+	require.NoError(t, err)
+	require.Empty(t, value)
+}
+
 func TestWhatCannotBeAskedFor(t *testing.T) {
 	route := routeOf(t, virtualService)
 	tests := map[string]struct {
