@@ -89,7 +89,7 @@ image: ## Build the container image
 	$(CONTAINER_TOOL) build --tag $(IMAGE) .
 
 .PHONY: tools
-tools: ## Build the control plane for tests and demo into .cache (15 minutes once, then nothing)
+tools: ## Build the control plane for tests and demo into .cache (20 minutes once, then nothing)
 	@go run -C test/cluster ./cmd/cluster tools
 
 .PHONY: clean

@@ -71,3 +71,12 @@ func parseRouteName(item string) (RouteName, string) {
 	}
 	return RouteName{Kind: kind, Name: name}, ""
 }
+
+// Divides returns which routes are divided under the policy, which was validated when it was stored.
+func (p Policy) Divides() TrafficPolicy {
+	policy, err := ParseTraffic(p.Traffic)
+	if err != nil {
+		return TrafficPolicy{} // "", or of a version that knows more kinds
+	}
+	return policy
+}

@@ -39,7 +39,7 @@ func Start(ctx context.Context, opts Options) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := cache.Build(ctx, opts.log()); err != nil {
+	if err := cache.Build(ctx, opts.log(), opts.Tools...); err != nil {
 		return nil, errors.Join(err, c.Stop())
 	}
 	begun := time.Now()
@@ -62,7 +62,7 @@ func prepare(opts Options, cache *tools.Cache) (*Cluster, error) {
 	if err := c.chooseDir(opts.Dir); err != nil {
 		return nil, err
 	}
-	if err := c.writeFiles(); err != nil {
+	if err := c.writeFiles(opts); err != nil {
 		return nil, errors.Join(err, c.Stop())
 	}
 	return c, nil
@@ -90,7 +90,7 @@ func (c *Cluster) chooseDir(dir string) error {
 
 // writeFiles writes what stays the same through all attempts to start. The
 // state comes first: it is what tells a cluster's folder from any other.
-func (c *Cluster) writeFiles() error {
+func (c *Cluster) writeFiles(opts Options) error {
 	if err := c.state.write(c.dir); err != nil {
 		return err
 	}
@@ -105,7 +105,7 @@ func (c *Cluster) writeFiles() error {
 	if err := os.WriteFile(c.path("audit-policy.yaml"), auditPolicy, 0o600); err != nil {
 		return fmt.Errorf("writing the audit policy: %w", err)
 	}
-	return c.writeStages()
+	return c.writeStages(opts.Grace)
 }
 
 // Stop ends all processes and, for a temporary folder, removes it. Stopping

@@ -56,14 +56,14 @@
 //
 // No stage touches a pod's conditions twice: a test that patches pods/status to
 // make a pod unready, or ready, is not contradicted. A deleted pod is gone at once,
-// whatever its grace period. Pods have addresses in 10.244.0.0/16 and nothing
+// or after Options.Grace, whatever its own grace period. Pods have addresses in 10.244.0.0/16 and nothing
 // listens there. There are three nodes for 2000 pods each, which are always
 // healthy. kwok may be restarted three times before it hands out the address of
 // a living pod again.
 //
 // # Programs
 //
-// They are built from their Go modules on first use, which takes ten to fifteen
+// They are built from their Go modules on first use, which takes up to twenty
 // minutes on two cores: longer than the time limit of "go test". So build them
 // before:
 //
@@ -78,6 +78,10 @@
 //	kwok        v0.8.0   kwok
 //	helm3       v3.22.0  helm3
 //	helm4       v4.3.1   helm4
+//	traefik     v3.7.5   traefik
+//
+// The last one is no part of a cluster: it is built for who names it in Options.Tools,
+// and by the command.
 //
 // The command cmd/cluster runs a cluster by hand. All of this needs Linux.
 package cluster

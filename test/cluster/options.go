@@ -1,6 +1,9 @@
 package cluster
 
-import "io"
+import (
+	"io"
+	"time"
+)
 
 // Options says how to start a cluster. The zero value is one for a test: a
 // temporary folder, processes that end with the test, progress discarded.
@@ -18,6 +21,11 @@ type Options struct {
 	Users []User
 	// Flags are appended to the command line of the process that they are keyed by.
 	Flags map[string][]string
+	// Tools are built besides those that every cluster needs, e.g. "traefik".
+	Tools []string
+	// Grace is how long a deleted pod lives on, terminating, as one does whose
+	// containers end in their own time. Zero: it is gone at once.
+	Grace time.Duration
 }
 
 // A User is someone whom the API server knows by a token.

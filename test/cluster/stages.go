@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"time"
 )
 
 // A stage is a step in a pod's life, played by kwok as soon as the pod matches
@@ -70,13 +71,13 @@ func status(behaviour string) string {
 
 // writeStages writes kwok's configuration. JSON is YAML, and one object a line
 // is a stream of documents.
-func (c *Cluster) writeStages() error {
+func (c *Cluster) writeStages(grace time.Duration) error {
 	file, err := os.OpenFile(c.path("kwok.json"), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("writing kwok's stages: %w", err)
 	}
 	defer file.Close()
-	for _, document := range documents() {
+	for _, document := range documents(grace) {
 		if _, err := file.WriteString("---\n"); err != nil {
 			return fmt.Errorf("writing kwok's stages: %w", err)
 		}
@@ -92,10 +93,10 @@ type object = map[string]any
 // documents returns all stages. The last one is for nodes and matches none:
 // kwok plays pods only on nodes that it manages, and manages nodes only if there
 // is a stage for them.
-func documents() []object {
+func documents(grace time.Duration) []object {
 	var all []object
 	for _, s := range stages {
-		all = append(all, s.document())
+		all = append(all, s.document(grace))
 	}
 	return append(all, object{
 		"apiVersion": "kwok.x-k8s.io/v1alpha1", "kind": "Stage",
@@ -108,7 +109,8 @@ func documents() []object {
 	})
 }
 
-func (s stage) document() object {
+// document returns kwok's object of a stage. Grace delays the one that deletes.
+func (s stage) document(grace time.Duration) object {
 	matches := s.match
 	if s.images != "" {
 		matches = append([]match{{imageKind, "In", []string{s.images}}}, matches...)
@@ -121,6 +123,7 @@ func (s stage) document() object {
 		"resourceRef": object{"apiGroup": "v1", "kind": "Pod"},
 		"selector":    object{"matchExpressions": expressions},
 		"steps":       []object{{"delete": true}},
+		"delay":       object{"durationMilliseconds": grace.Milliseconds()},
 	}
 	if s.status != "" {
 		spec["steps"] = []object{{"patch": object{"subresource": "status", "root": "status", "template": s.status}}}

@@ -85,8 +85,9 @@ func (r *rules) holder(e *entry) (Holder, error) {
 		return Holder{}, err
 	}
 	set.Iterate(func(path fieldpath.Path) {
+		protected := r.protects(e, path.String())
 		h.Claims = append(h.Claims, Claim{
-			Path: path.Copy(), Protected: r.protects(e, path.String()), Ignored: covered(r.ignored, path),
+			Path: path.Copy(), Protected: protected, Ignored: covered(r.ignored, path) || (h.recordsForce() && !protected),
 		})
 	})
 	return h, nil

@@ -71,6 +71,18 @@ func TestTheOutcomeOfAClaimIsThatOfTheWrite(t *testing.T) {
 	}
 }
 
+func TestWhatWasTakenByForceIsAnyonesToTake(t *testing.T) {
+	live := deployments.history(t, updated(ForceManager, set(int64(7), "spec", "minReadySeconds")))
+	h, err := Claims(raw(t, live), map[string]string{ModeAnnotation: string(Enforce)}, Operator{})
+	require.NoError(t, err)
+	holder := h.Holders[len(h.Holders)-1]
+	require.Equal(t, ForceManager, holder.Manager)
+	require.NotEmpty(t, holder.Claims)
+	for _, claim := range holder.Claims {
+		require.Equal(t, Ignore, h.Outcome(claim), claim)
+	}
+}
+
 func TestTheModeIsOfWhoseAnnotationHolds(t *testing.T) {
 	tests := map[string]struct {
 		workload, namespace map[string]string

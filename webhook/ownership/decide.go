@@ -72,8 +72,8 @@ func (d *Decision) judge(r *rules, conflicts []Conflict) {
 // outcome is what comes of a conflict: the mode, or what is milder.
 func (r *rules) outcome(conflict Conflict) Mode {
 	mode := r.policy.mode
-	if conflict.Owner.Manager == ForceManager && !conflict.Protected {
-		return Ignore // the record of a write by force, which is nobody's claim
+	if conflict.Owner.recordsForce() && !conflict.Protected {
+		return Ignore
 	}
 	if !conflict.Protected {
 		mode = milder(mode, Warn)

@@ -28,6 +28,9 @@ type Owner struct {
 	Subresource string
 }
 
+// recordsForce: what it holds is the record of a write by force, which is nobody's claim unless protected.
+func (o Owner) recordsForce() bool { return o.Manager == ForceManager }
+
 // String names the owner as server-side apply does.
 func (o Owner) String() string {
 	s := fmt.Sprintf("%q", o.Manager)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -19,11 +20,21 @@ import (
 // and a build from changing go.mod and go.sum.
 var buildFlags = []string{"-mod=readonly", "-trimpath", "-buildvcs=false"}
 
-// Build builds what is missing or out of date, one program at a time, and
-// reports the progress to log. Two processes never build at once: the second
-// waits and then finds the work done.
-func (c *Cache) Build(ctx context.Context, log io.Writer) error {
-	plans, err := c.plans(ctx)
+// Build builds what is missing or out of date of the programs that every cluster
+// needs and of those named, one program at a time, and reports the progress to
+// log. Two processes never build at once: the second waits and then finds the
+// work done.
+func (c *Cache) Build(ctx context.Context, log io.Writer, names ...string) error {
+	return c.buildThose(ctx, log, func(t Tool) bool { return !t.OnDemand || slices.Contains(names, t.Name) })
+}
+
+// BuildEverything builds likewise, and all those that are built on demand.
+func (c *Cache) BuildEverything(ctx context.Context, log io.Writer) error {
+	return c.buildThose(ctx, log, func(Tool) bool { return true })
+}
+
+func (c *Cache) buildThose(ctx context.Context, log io.Writer, wanted func(Tool) bool) error {
+	plans, err := c.plans(ctx, wanted)
 	if err != nil {
 		return err
 	}
@@ -44,7 +55,7 @@ func (c *Cache) Build(ctx context.Context, log io.Writer) error {
 func (c *Cache) buildAll(ctx context.Context, stale []plan, log io.Writer) error {
 	if len(stale) > 1 {
 		fmt.Fprintf(log, "cluster: building %d programs into %s\n", len(stale), c.Dir)
-		fmt.Fprintln(log, "cluster: the first time takes ten to fifteen minutes on 2 cores; later ones take seconds")
+		fmt.Fprintln(log, "cluster: the first time takes up to twenty minutes on 2 cores; later ones take seconds")
 	}
 	for i, p := range stale {
 		fmt.Fprintf(log, "cluster: building %s %s (%d of %d)\n", p.Name, p.version, i+1, len(stale))

@@ -96,6 +96,28 @@ func TestBuildLinksTheVersionAndReportsProgress(t *testing.T) {
 	require.Empty(t, log.String(), "the second time there is nothing to do")
 }
 
+func TestProgramOnDemandIsBuiltForWhoNamesIt(t *testing.T) {
+	tests := map[string]struct {
+		build     func(c *Cache) error
+		wantBuilt bool
+	}{
+		"every cluster needs others":  {build: func(c *Cache) error { return c.Build(t.Context(), io.Discard) }},
+		"who names another":           {build: func(c *Cache) error { return c.Build(t.Context(), io.Discard, "other") }},
+		"who names it":                {wantBuilt: true, build: func(c *Cache) error { return c.Build(t.Context(), io.Discard, "greeter") }},
+		"who wants whatever there is": {wantBuilt: true, build: func(c *Cache) error { return c.BuildEverything(t.Context(), io.Discard) }},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			c, tool := greeter(t)
+			tool.OnDemand = true
+			c.tools = []Tool{tool}
+			require.NoError(t, test.build(c))
+			_, err := os.Stat(c.Path(tool.Name))
+			require.Equal(t, test.wantBuilt, err == nil)
+		})
+	}
+}
+
 func TestFailedBuildShowsTheCommandAndTheCompilersWords(t *testing.T) {
 	c, tool := greeter(t)
 	put(t, c.modules, "main.go", "package main\n\nfunc main() { undefinedFunction() }\n")

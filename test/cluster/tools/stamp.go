@@ -17,14 +17,17 @@ type plan struct {
 	version, linkFlags, stamp string
 }
 
-// plans returns what every program would be built from now.
-func (c *Cache) plans(ctx context.Context) ([]plan, error) {
+// plans returns what every wanted program would be built from now.
+func (c *Cache) plans(ctx context.Context, wanted func(Tool) bool) ([]plan, error) {
 	compiler, err := compilerOf(ctx)
 	if err != nil {
 		return nil, err
 	}
 	plans := make([]plan, 0, len(c.tools))
 	for _, tool := range c.tools {
+		if !wanted(tool) {
+			continue
+		}
 		p, err := newPlan(tool, c.modules, compiler)
 		if err != nil {
 			return nil, err

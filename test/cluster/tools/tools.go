@@ -2,7 +2,7 @@
 // once, into a cache folder that is no part of the repository.
 //
 // Each family is pinned by a nested module beside this file (kubernetes, etcd,
-// kwok, helm3, helm4), because they do not fit into one module graph. A
+// kwok, helm3, helm4, traefik), because they do not fit into one module graph. A
 // program is built again exactly when its stamp changes: the hash of its
 // module's go.mod and go.sum, its linker flags and the Go version.
 package tools
@@ -22,6 +22,8 @@ type Tool struct {
 	Module  string // whose version is the program's version
 	Package string // the main package
 	Link    string // linker flags; VERSION, MAJOR and MINOR stand for the pinned version's
+	// OnDemand says that no cluster needs it: it is built for who names it, and with everything.
+	OnDemand bool
 }
 
 // Without these a component reports v0.0.0 and Helm cannot parse the cluster's version.
@@ -45,6 +47,10 @@ var All = []Tool{
 	{
 		Name: "helm4", Folder: "helm4", Module: "helm.sh/helm/v4", Package: "helm.sh/helm/v4/cmd/helm",
 		Link: "-X helm.sh/helm/v4/internal/version.version=VERSION",
+	},
+	{
+		Name: "traefik", Folder: "traefik", Module: "github.com/traefik/traefik/v3", Package: "github.com/traefik/traefik/v3/cmd/traefik",
+		Link: "-X github.com/traefik/traefik/v3/pkg/version.Version=VERSION", OnDemand: true,
 	},
 }
 

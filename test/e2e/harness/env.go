@@ -45,7 +45,9 @@ func Start(ctx context.Context, log io.Writer, opts SluiceOptions) (*Env, error)
 
 // StartWithout starts a control plane as Start does, in which sluice was never installed.
 func StartWithout(ctx context.Context, log io.Writer, opts SluiceOptions) (*Env, error) {
-	c, err := cluster.Start(ctx, cluster.Options{Log: log})
+	options := opts.Cluster
+	options.Log = log
+	c, err := cluster.Start(ctx, options)
 	if err != nil {
 		return nil, err
 	}

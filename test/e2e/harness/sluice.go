@@ -15,12 +15,16 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"sluice.dev/sluice/test/cluster"
 )
 
-// SluiceOptions are what tests change about sluice.
+// SluiceOptions are what tests change about sluice, and about what it runs in.
 type SluiceOptions struct {
 	// Flags are added to `sluice dev`.
 	Flags []string
+	// Cluster are those of the control plane.
+	Cluster cluster.Options
 }
 
 // Sluice is one process of `sluice dev`.
@@ -86,7 +90,7 @@ func (s *Sluice) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := startChild(s.cmd); err != nil {
+	if err := StartChild(s.cmd); err != nil {
 		return err
 	}
 	said := make(chan string, 1)
@@ -153,9 +157,9 @@ func Tail(file string, n int) string {
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }
 
-// startChild starts a process that ends with this one, however this one ends. The kernel ties that to
+// StartChild starts a process that ends with this one, however this one ends. The kernel ties that to
 // the thread that starts the child, so one thread does it and never ends.
-func startChild(cmd *exec.Cmd) error {
+func StartChild(cmd *exec.Cmd) error {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	request := starting{cmd, make(chan error, 1)}
 	startThread()

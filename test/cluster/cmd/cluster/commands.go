@@ -91,7 +91,7 @@ func build(ctx context.Context, _ arguments, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := cache.Build(ctx, out); err != nil {
+	if err := cache.BuildEverything(ctx, out); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "cluster: the programs are in %s\n", cache.Bin())

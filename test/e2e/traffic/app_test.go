@@ -1,0 +1,133 @@
+package traffic
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"sluice.dev/sluice/canary"
+	"sluice.dev/sluice/test/builders"
+	"sluice.dev/sluice/test/e2e/gateway"
+	"sluice.dev/sluice/test/e2e/harness"
+)
+
+const (
+	replicas = 10
+	rate     = 200 // requests a second
+	sample   = 10_000
+	within   = 1.0 // percentage point
+)
+
+// app is a Deployment "web" of ten pods with a Service and a route, and two hundred requests a second to it.
+type app struct {
+	*harness.Namespace
+	t        *testing.T
+	kind     gateway.Kind
+	load     *gateway.Load
+	original *unstructured.Unstructured
+	routes   *routes
+}
+
+// each runs a test for each kind of route, side by side.
+func each(t *testing.T, test func(t *testing.T, kind gateway.Kind)) {
+	for _, kind := range gateway.Kinds {
+		t.Run(kind.Name, func(t *testing.T) {
+			t.Parallel()
+			test(t, kind)
+		})
+	}
+}
+
+// start makes an app of v1 whose releases have these steps.
+func start(t *testing.T, kind gateway.Kind, steps string) *app {
+	t.Helper()
+	n := plane.Env.Namespace(t, harness.Steps(steps))
+	n.Create(builders.MakeDeployment("web").Replicas(replicas).Image(v1).Obj())
+	plane.CreateService(t, n.Name, "web", map[string]string{"app": "web"})
+	return serve(t, n, kind, plane.CreateRoute(t, kind, n.Name))
+}
+
+// serve begins with the requests to a route.
+func serve(t *testing.T, n *harness.Namespace, kind gateway.Kind, route *unstructured.Unstructured) *app {
+	t.Helper()
+	return &app{
+		Namespace: n, t: t, kind: kind, original: route, routes: watchRoutes(t, kind, n.Name),
+		load: plane.Load(t, gateway.Host(n.Name), rate),
+	}
+}
+
+// hold changes the image and returns when the first step waits for its approval.
+func (a *app) hold(image string) {
+	a.t.Helper()
+	a.SetImage("web", image)
+	a.WaitPhase("web", canary.Waiting, 1)
+}
+
+// next approves a step and returns when the following one waits.
+func (a *app) next(step int) {
+	a.t.Helper()
+	a.Approve("web")
+	a.WaitPhase("web", canary.Waiting, step)
+}
+
+// share requires that requests are shared as a step says.
+func (a *app) share(image string, percent float64) {
+	a.t.Helper()
+	took := plane.AwaitCanaryWeight(a.t, a.Name, percent)
+	answers := plane.Burst(a.t, gateway.Host(a.Name), sample)
+	require.Empty(a.t, answers.Lost(), "%s", answers.Lost())
+	got := answers.Shares()[image]
+	require.InDelta(a.t, percent, got, within, "%s of %d requests", image, sample)
+	a.t.Logf("%g %%: %.2f %% of %d requests went to %s; the gateway had it %s after the step waited", percent, got, sample, image, took.Round(time.Millisecond))
+}
+
+// only requires that from now on one version answers, as long as it takes to see that.
+func (a *app) only(image string) {
+	a.t.Helper()
+	answers := plane.Burst(a.t, gateway.Host(a.Name), 2000)
+	require.Empty(a.t, answers.Lost(), "%s", answers.Lost())
+	require.Len(a.t, answers.Of(image), len(answers), "all go to %s", image)
+}
+
+// restored requires that nothing is left of a release: the route is byte for byte what it was.
+func (a *app) restored() {
+	a.t.Helper()
+	a.WaitStable("web")
+	a.Eventually("the route is what it was", func(context.Context) error {
+		return same(a.original, plane.ReadRoute(a.t, a.kind, a.Name))
+	})
+	a.gone()
+}
+
+// gone requires that what sluice made for the release is no more.
+func (a *app) gone() {
+	a.t.Helper()
+	a.Eventually("the Services of the release are gone", func(ctx context.Context) error {
+		for _, name := range []string{"web-stable", "web-canary"} {
+			if _, err := a.Admin.CoreV1().Services(a.Name).Get(ctx, name, metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+				return fmt.Errorf("service %s: %w", name, err)
+			}
+		}
+		list, err := plane.Routes(a.kind, a.Name).List(ctx, metav1.ListOptions{})
+		if err == nil && len(list.Items) != 1 {
+			err = fmt.Errorf("there are %d routes", len(list.Items))
+		}
+		return err
+	})
+}
+
+// nothingLost ends the load and requires that every request was answered.
+func (a *app) nothingLost() gateway.Answers {
+	a.t.Helper()
+	all := a.load.Stop()
+	require.Empty(a.t, all.Lost(), "of %d requests are lost: %s", len(all), all.Lost())
+	require.NotEmpty(a.t, all)
+	a.t.Logf("%d requests, none lost", len(all))
+	return all
+}
