@@ -37,7 +37,7 @@ func Admitted(provider Provider, stored, asked *unstructured.Unstructured, sluic
 		of, stored = asked, &unstructured.Unstructured{}
 		sluice = false // nothing is split before it is stored
 	}
-	if isCompanion(provider, of) {
+	if isCompanion(provider, of) || sluice && isCompanion(provider, asked) && forCanary(asked) {
 		return asked, nil, nil
 	}
 	known, ok := provider.(inPlace)
@@ -181,6 +181,17 @@ func isCompanion(provider Provider, route *unstructured.Unstructured) bool {
 	}
 	annotations, _ := annotationsOf(node{"", route.Object})
 	return isCanary(annotations) && len(Recorded(route)) > 0
+}
+
+// forCanary tells whether an Ingress sends requests to canaries of its record only: one that lost its record, which the
+// controller writes again.
+func forCanary(route *unstructured.Unstructured) bool {
+	backends, err := ingressBackends(node{"", route.Object})
+	canaries := map[string]bool{}
+	for _, share := range Recorded(route) {
+		canaries[share.Canary] = true
+	}
+	return err == nil && !slices.ContainsFunc(backends, func(b ingressPath) bool { return !canaries[b.service.text("name")] })
 }
 
 // readable returns why the metadata of a route cannot be read; nil is readable.

@@ -145,6 +145,21 @@ func TestACanaryIngressPassesAsItIs(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, canonical(t, changed), canonical(t, got))
 
+	t.Run("the controller makes one good that lost its record", func(t *testing.T) {
+		got, _, err := Admitted(ingress{}, changed, companion, true)
+		require.NoError(t, err)
+		require.Equal(t, canonical(t, companion), canonical(t, got))
+	})
+	t.Run("somebody's own canary Ingress is not split", func(t *testing.T) {
+		own := routeOf(t, fullIngress)
+		annotations := own.GetAnnotations()
+		annotations[nginx+"canary"] = "true"
+		own.SetAnnotations(annotations)
+		one := ofWorkload(20)
+		got, warnings := admitted(t, ingress{}, own, asking(t, own, "web", &one), true)
+		require.Equal(t, canonical(t, own), canonical(t, got))
+		require.Len(t, warnings, 1)
+	})
 	t.Run("a main Ingress does not become one", func(t *testing.T) {
 		stored := released(t, ingress{}, routeOf(t, fullIngress), ofWorkload(20))
 		asked := stored.DeepCopy()
