@@ -47,8 +47,9 @@
 // # Patches
 //
 // Operations are made one by one from canary.Want, for what differs only, parents first. There is no
-// differ, and arrays are never touched; of a route, the list of its rules is set as a whole. An object that is already as wanted gets no patch, so the same
-// review twice, a dry-run or a reinvocation gives the same bytes.
+// differ, and arrays are never touched; of a route, the list of its rules is set as a whole. An object that
+// is already as wanted gets no patch, so the same review twice, a dry-run or a reinvocation gives the same
+// bytes.
 //
 // # Time
 //

@@ -126,7 +126,9 @@ func TestReviewsOfRoutesThatCannotBeDecided(t *testing.T) {
 			func(r *admissionv1.AdmissionRequest) { r.Object.Raw = []byte(`{"kind":"Ingress"}`) },
 			`the request's object is a "Ingress", not a HTTPRoute`},
 		"an object of another namespace": {
-			func(r *admissionv1.AdmissionRequest) { r.OldObject.Raw = []byte(`{"kind":"HTTPRoute","metadata":{"namespace":"other"}}`) },
+			func(r *admissionv1.AdmissionRequest) {
+				r.OldObject.Raw = []byte(`{"kind":"HTTPRoute","metadata":{"namespace":"other"}}`)
+			},
 			`the request is for namespace "shop" but its oldObject is in "other"`},
 		"no namespace": {
 			func(r *admissionv1.AdmissionRequest) { r.Namespace = "" },
@@ -160,11 +162,11 @@ func TestReviewsOfRoutesThatCannotBeDecided(t *testing.T) {
 func TestWhatIsNoRouteIsNotSplit(t *testing.T) {
 	s := noReads.server(t)
 	for name, change := range map[string]func(*admissionv1.AdmissionRequest){
-		"its status":     func(r *admissionv1.AdmissionRequest) { r.SubResource = "status" },
-		"its deletion":   func(r *admissionv1.AdmissionRequest) { r.Operation = admissionv1.Delete },
-		"another kind":   func(r *admissionv1.AdmissionRequest) { r.Resource.Resource = "tcproutes" },
-		"another group":  func(r *admissionv1.AdmissionRequest) { r.Resource.Group = "networking.k8s.io" },
-		"a core object":  func(r *admissionv1.AdmissionRequest) { r.Resource.Group, r.Resource.Resource = "", "services" },
+		"its status":    func(r *admissionv1.AdmissionRequest) { r.SubResource = "status" },
+		"its deletion":  func(r *admissionv1.AdmissionRequest) { r.Operation = admissionv1.Delete },
+		"another kind":  func(r *admissionv1.AdmissionRequest) { r.Resource.Resource = "tcproutes" },
+		"another group": func(r *admissionv1.AdmissionRequest) { r.Resource.Group = "networking.k8s.io" },
+		"a core object": func(r *admissionv1.AdmissionRequest) { r.Resource.Group, r.Resource.Resource = "", "services" },
 	} {
 		t.Run(name, func(t *testing.T) {
 			review := readReview(t, "testdata/routes/share-of-an-httproute/review.json")

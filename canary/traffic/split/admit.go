@@ -37,22 +37,26 @@ func Admitted(provider Provider, stored, asked *unstructured.Unstructured, sluic
 		of, stored = asked, &unstructured.Unstructured{}
 		sluice = false // nothing is split before it is stored
 	}
-	if isCompanion(provider, of) {
+	if isCompanion(provider, of) || sluice && isCompanion(provider, asked) && forCanary(asked) {
 		return asked, nil, nil
 	}
-	a := admission{provider: provider, kind: asked.GetKind(), had: Recorded(stored), sent: Recorded(asked)}
-	a.wanted = a.had
+	known, ok := provider.(inPlace)
+	if !ok {
+		return nil, nil, fmt.Errorf("this is a bug: no provider that For returns, but %T", provider)
+	}
+	a := admission{provider: known, kind: asked.GetKind(), had: recordedEver(stored), sent: recordedEver(asked), wanted: Recorded(stored)}
 	if sluice {
-		a.wanted = a.sent
+		a.wanted = Recorded(asked)
 	}
 	return a.result(stored, asked)
 }
 
 // admission is what a request makes of a route: from what it is split for to what it has to be.
 type admission struct {
-	provider Provider
+	provider inPlace
 	kind     string
-	// had are the shares of the stored route, sent those of the request, wanted those of the result.
+	// had are the shares of the stored route, sent those of the request, with those that are to end; wanted those of the
+	// result.
 	had, sent, wanted map[string]Share
 }
 
@@ -62,9 +66,11 @@ func (a admission) result(stored, asked *unstructured.Unstructured) (*unstructur
 	if err != nil {
 		return nil, nil, err
 	}
-	text, err := a.record(before, asked)
-	if err != nil {
-		return nil, nil, err
+	text := recordText(stored)
+	if text != recordText(asked) {
+		if text, err = a.record(before, asked); err != nil {
+			return nil, nil, err
+		}
 	}
 	if err := setRecord(root, text); err != nil {
 		return nil, nil, err
@@ -97,33 +103,51 @@ func (a admission) record(before records, asked *unstructured.Unstructured) (str
 			merged[service] = r
 		}
 	}
+	if len(merged) > mostServices { // it is not all of sluice's
+		merged = before
+	}
 	return merged.text()
+}
+
+// inPlace is a Provider that changes the route it is given. A route can be large, and every copy of it costs more than
+// what is decided about it.
+type inPlace interface {
+	Provider
+	restore(root node, names Names) error
+	split(root node, share Share) error
 }
 
 // divided returns a route split for what is wanted, whatever it is split for by its own record. The error says why
 // it cannot be restored.
 func (a admission) divided(route *unstructured.Unstructured) (*unstructured.Unstructured, []string, error) {
-	var err error
+	root, route := copied(route)
+	restored := map[Names]bool{}
 	for _, shares := range []map[string]Share{a.had, a.sent, a.wanted} {
-		if route, err = restoredOf(a.provider, route, shares); err != nil {
-			return nil, nil, err
+		for _, service := range slices.Sorted(maps.Keys(shares)) {
+			names := shares[service].Names
+			if restored[names] {
+				continue
+			}
+			if err := a.provider.restore(root, names); err != nil {
+				return nil, nil, err
+			}
+			restored[names] = true
 		}
 	}
-	root, route := copied(route)
-	// What the record has still is nobody's: Split would split for it, too.
+	// What the record has still is nobody's.
 	if err := setRecord(root, ""); err != nil {
 		return nil, nil, err
 	}
 	var warnings []string
 	for _, service := range slices.Sorted(maps.Keys(a.wanted)) {
-		result, err := a.provider.Split(route, a.wanted[service])
-		if err != nil {
+		if err := a.provider.split(root, a.wanted[service]); err != nil {
 			warnings = append(warnings, a.undivided(a.wanted[service], err))
-			continue
 		}
-		route = result.Route
 	}
-	return route, warnings, label(node{"", route.Object})
+	if err := label(root); err != nil {
+		return nil, nil, err
+	}
+	return route.DeepCopy(), warnings, nil
 }
 
 // foreign says that the request has a record of Services for which there is no release on this route.
@@ -150,16 +174,6 @@ func (a admission) undivided(share Share, err error) string {
 	return fmt.Sprintf("sluice: %s waits: it cannot divide the requests of Service %s on this %s, and all go to the Service itself: %v", release, share.Service, a.kind, err)
 }
 
-func restoredOf(provider Provider, route *unstructured.Unstructured, shares map[string]Share) (*unstructured.Unstructured, error) {
-	var err error
-	for _, service := range slices.Sorted(maps.Keys(shares)) {
-		if route, err = provider.Restore(route, shares[service].Names); err != nil {
-			return nil, err
-		}
-	}
-	return route, nil
-}
-
 // isCompanion tells whether a route is a canary Ingress of sluice's. No other kind has one, whatever its annotations.
 func isCompanion(provider Provider, route *unstructured.Unstructured) bool {
 	if _, ok := provider.(ingress); !ok {
@@ -167,6 +181,17 @@ func isCompanion(provider Provider, route *unstructured.Unstructured) bool {
 	}
 	annotations, _ := annotationsOf(node{"", route.Object})
 	return isCanary(annotations) && len(Recorded(route)) > 0
+}
+
+// forCanary tells whether an Ingress sends requests to canaries of its record only: one that lost its record, which the
+// controller writes again.
+func forCanary(route *unstructured.Unstructured) bool {
+	backends, err := ingressBackends(node{"", route.Object})
+	canaries := map[string]bool{}
+	for _, share := range Recorded(route) {
+		canaries[share.Canary] = true
+	}
+	return err == nil && !slices.ContainsFunc(backends, func(b ingressPath) bool { return !canaries[b.service.text("name")] })
 }
 
 // readable returns why the metadata of a route cannot be read; nil is readable.

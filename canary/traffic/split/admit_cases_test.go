@@ -1,6 +1,7 @@
 package split
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -144,6 +145,21 @@ func TestACanaryIngressPassesAsItIs(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, canonical(t, changed), canonical(t, got))
 
+	t.Run("the controller makes one good that lost its record", func(t *testing.T) {
+		got, _, err := Admitted(ingress{}, changed, companion, true)
+		require.NoError(t, err)
+		require.Equal(t, canonical(t, companion), canonical(t, got))
+	})
+	t.Run("somebody's own canary Ingress is not split", func(t *testing.T) {
+		own := routeOf(t, fullIngress)
+		annotations := own.GetAnnotations()
+		annotations[nginx+"canary"] = "true"
+		own.SetAnnotations(annotations)
+		one := ofWorkload(20)
+		got, warnings := admitted(t, ingress{}, own, asking(t, own, "web", &one), true)
+		require.Equal(t, canonical(t, own), canonical(t, got))
+		require.Len(t, warnings, 1)
+	})
 	t.Run("a main Ingress does not become one", func(t *testing.T) {
 		stored := released(t, ingress{}, routeOf(t, fullIngress), ofWorkload(20))
 		asked := stored.DeepCopy()
@@ -162,6 +178,39 @@ func TestACanaryIngressPassesAsItIs(t *testing.T) {
 		got, _ := admitted(t, gateway, stored, route, false)
 		require.Equal(t, canonical(t, stored), canonical(t, got))
 	})
+}
+
+// With sluice's webhook down, the API server stores what the controller asks for as it is.
+func TestARequestThatPassesWithoutAdmissionIsMadeGood(t *testing.T) {
+	plain := routeOf(t, httpRoute+"spec: {rules: [{backendRefs: [{name: web, weight: 7}]}]}")
+	one := ofWorkload(20)
+	want := released(t, gateway, plain, one)
+
+	unsplit := asking(t, plain, "web", &one)
+	again, _ := admitted(t, gateway, unsplit, asking(t, unsplit, "web", &one), true)
+	require.Equal(t, canonical(t, want), canonical(t, again), "by the controller")
+	byAnyone, _ := admitted(t, gateway, unsplit, plain, false)
+	require.Equal(t, canonical(t, want), canonical(t, byAnyone), "by whoever writes next")
+
+	unrestored := asking(t, want, "web", nil)
+	require.Equal(t, "true", unrestored.GetLabels()[ActiveLabel], "admission is called again")
+	require.Empty(t, Recorded(unrestored))
+	require.Equal(t, canonical(t, unrestored), canonical(t, asking(t, unrestored, "web", nil)))
+	for _, sluice := range []bool{true, false} {
+		restored, warnings := admitted(t, gateway, unrestored, unrestored, sluice)
+		require.Empty(t, warnings)
+		require.Equal(t, canonical(t, plain), canonical(t, restored))
+	}
+	goesOn, _ := admitted(t, gateway, unrestored, asking(t, unrestored, "web", &one), true)
+	require.Equal(t, canonical(t, want), canonical(t, goesOn))
+	copied, _ := admitted(t, gateway, nil, unrestored, false)
+	require.Equal(t, canonical(t, plain), canonical(t, copied))
+}
+
+func TestWhatWasNeverAskedForIsNotEnded(t *testing.T) {
+	value, err := Ask(routeOf(t, virtualService), "web", nil)
+	require.NoError(t, err)
+	require.Empty(t, value)
 }
 
 func TestWhatCannotBeAskedFor(t *testing.T) {
@@ -190,4 +239,19 @@ func TestMetadataThatCannotBeReadIsAnError(t *testing.T) {
 			require.ErrorContains(t, err, "is not an object")
 		})
 	}
+}
+
+// A record that has more Services than are allowed counts for nothing, and does not take the stored one with it.
+func TestAStoredRecordIsNotCrowdedOut(t *testing.T) {
+	route := routeOf(t, httpRoute+"spec: {rules: [{backendRefs: [{name: web, weight: 7}]}]}")
+	stored := released(t, gateway, route, ofWorkload(20))
+	crowd := records{}
+	for i := range mostServices {
+		names := NamesOf(fmt.Sprint("s", i))
+		crowd[names.Service] = record{Stable: names.Stable, Canary: names.Canary}
+	}
+	text, err := crowd.text()
+	require.NoError(t, err)
+	got, _ := admitted(t, gateway, stored, marked(t, stored, text), false)
+	require.Equal(t, canonical(t, stored), canonical(t, got))
 }

@@ -7,17 +7,24 @@ import (
 )
 
 // Ask returns the value of RecordAnnotation by which sluice's controller asks admission for a share of one Service
-// of a route; nil: to restore that one. What stands there of other Services stays, and "" is to remove the
-// annotation. For the share that the route is split for already it is the value that stands there.
+// of a route; nil: to restore that one. What stands there of other Services stays. For the share that the route is
+// split for already it is the value that stands there, and "" is no annotation.
 //
-// What restoring needs is not asked for: admission goes by the record that the stored object has.
+// A share that is to end stays in the record, as such, and ActiveLabel on the route: admission takes both away when it
+// restores the route. A request that the API server lets pass without admission has changed nothing then, and the
+// same request again does.
 func Ask(route *unstructured.Unstructured, service string, share *Share) (string, error) {
 	all, err := recordsOf(node{"", route.Object})
 	if err != nil {
 		return "", err
 	}
+	there, ok := all[service]
 	if share == nil {
-		return all.with(service, nil)
+		if !ok {
+			return all.text()
+		}
+		there.Ended = true
+		return all.with(service, &there)
 	}
 	if err := share.validate(); err != nil {
 		return "", err
@@ -25,7 +32,6 @@ func Ask(route *unstructured.Unstructured, service string, share *Share) (string
 	if share.Service != service {
 		return "", fmt.Errorf("the share is one of Service %s, not of %s", share.Service, service)
 	}
-	there, ok := all[service]
 	if !ok && len(all) >= mostServices {
 		return "", fmt.Errorf("metadata.annotations[%s]: the route is split for %d Services, and no more are allowed", RecordAnnotation, len(all))
 	}

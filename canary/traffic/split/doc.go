@@ -87,6 +87,9 @@
 // gave the Service another weight, would bring the first weight back; and a file saved during a release, applied
 // after it, would point at Services that are gone. Whoever makes such a record up could send the route itself.
 //
+// 2026-11: a share ends by a word in the record, not by its removal. The webhook of routes fails open, and without the
+// record nobody would know any more what to restore.
+//
 // 2026-11: a cookie of nginx can only be "always". A Match with another value is refused there: a canary that
 // silently gets nothing would be approved for its silence.
 package split

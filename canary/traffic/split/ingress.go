@@ -24,48 +24,71 @@ func (i ingress) Split(route *unstructured.Unstructured, share Share) (Result, e
 		return Result{}, err
 	}
 	root, main := copied(restored)
-	all, err := recordsOf(root)
+	companion, err := i.divided(root, share)
 	if err != nil {
 		return Result{}, err
+	}
+	return Result{Route: main, Companion: companion}, nil
+}
+
+// split is Split in place, of an Ingress that is not split for the Service.
+func (i ingress) split(root node, share Share) error {
+	_, err := i.divided(root, share)
+	return err
+}
+
+// divided splits an Ingress in place, and returns its canary Ingress. Where it fails, the Ingress is as it was.
+func (ingress) divided(root node, share Share) (*unstructured.Unstructured, error) {
+	all, err := recordsOf(root)
+	if err != nil {
+		return nil, err
 	}
 	annotations, err := annotationsOf(root)
 	if err != nil {
-		return Result{}, err
+		return nil, err
 	}
 	if isCanary(annotations) {
-		return Result{}, fmt.Errorf("metadata.annotations: this is a canary Ingress of another one by %scanary, and nginx knows no canary of a canary", nginx)
+		return nil, fmt.Errorf("metadata.annotations: this is a canary Ingress of another one by %scanary, and nginx knows no canary of a canary", nginx)
 	}
 	companion, err := canaryIngress(root, share)
 	if err != nil {
-		return Result{}, err
+		return nil, err
 	}
 	backends, err := ingressBackends(root)
 	if err != nil {
-		return Result{}, err
+		return nil, err
 	}
 	if rename(backends, map[string]string{share.Service: share.Stable}) == 0 {
-		return Result{}, none(share.Service, namespaceOf(root))
+		return nil, none(share.Service, namespaceOf(root))
 	}
 	r := record{Stable: share.Stable, Canary: share.Canary, Workload: share.Workload}
-	return Result{Route: main, Companion: companion}, all.set(root, share.Service, &r)
+	return companion, all.set(root, share.Service, &r)
 }
 
 // Restore is Provider.Restore. The canary Ingress is the caller's to delete.
-func (ingress) Restore(route *unstructured.Unstructured, names Names) (*unstructured.Unstructured, error) {
+func (i ingress) Restore(route *unstructured.Unstructured, names Names) (*unstructured.Unstructured, error) {
 	if err := names.validate(); err != nil {
 		return nil, err
 	}
 	root, restored := copied(route)
+	if err := i.restore(root, names); err != nil {
+		return nil, err
+	}
+	return restored, nil
+}
+
+// restore is Restore in place.
+func (ingress) restore(root node, names Names) error {
 	all, err := recordsOf(root)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	backends, err := ingressBackends(root)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	rename(backends, map[string]string{names.Stable: names.Service, names.Canary: names.Service})
-	return restored, all.set(root, names.Service, nil)
+	return all.set(root, names.Service, nil)
 }
 
 // ingressPath is a path of a rule, or the default backend, which has no rule.

@@ -25,6 +25,8 @@ type record struct {
 	// canary Ingress.
 	Weight int32  `json:"weight,omitempty"`
 	Match  string `json:"match,omitempty"`
+	// Ended: the Service is to be restored. What is needed for that stays in the record until it is.
+	Ended bool `json:"ended,omitempty"`
 	// Backends are what cannot be read of the pairs.
 	Backends []backendRecord `json:"backends,omitempty"`
 }
@@ -103,6 +105,15 @@ func (r record) match() Match {
 // or one that is not sluice's. Admission needs them of the old object, where the new one has lost its record. Of an
 // Ingress they have neither weight nor match: its canary Ingress has them.
 func Recorded(route *unstructured.Unstructured) map[string]Share {
+	return sharesOf(route, func(r record) bool { return !r.Ended })
+}
+
+// recordedEver has the shares that are to end, too.
+func recordedEver(route *unstructured.Unstructured) map[string]Share {
+	return sharesOf(route, func(record) bool { return true })
+}
+
+func sharesOf(route *unstructured.Unstructured, counts func(record) bool) map[string]Share {
 	if route == nil {
 		return nil
 	}
@@ -116,7 +127,7 @@ func Recorded(route *unstructured.Unstructured) map[string]Share {
 		if workload.MatchString(r.Workload) {
 			share.Workload = r.Workload
 		}
-		if share.validate() == nil {
+		if counts(r) && share.validate() == nil {
 			shares[service] = share
 		}
 	}

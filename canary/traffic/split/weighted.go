@@ -63,7 +63,7 @@ func (w weighted) Split(route *unstructured.Unstructured, share Share) (Result, 
 		}
 	}
 	for _, name := range services {
-		err := w.split(route, shares[name])
+		err := w.split(node{"", route.Object}, shares[name])
 		if errors.Is(err, ErrNoBackend) && name != share.Service {
 			continue
 		}
@@ -74,9 +74,8 @@ func (w weighted) Split(route *unstructured.Unstructured, share Share) (Result, 
 	return Result{Route: route.DeepCopy()}, nil
 }
 
-// split splits a route that is not split for the Service, in place.
-func (w weighted) split(route *unstructured.Unstructured, share Share) error {
-	root := node{"", route.Object}
+// split splits a route that is not split for the Service, in place. Where it fails, the route is as it was.
+func (w weighted) split(root node, share Share) error {
 	namespace := namespaceOf(root)
 	rules, err := w.rulesOf(root)
 	if err != nil {
@@ -114,21 +113,26 @@ func (w weighted) Restore(route *unstructured.Unstructured, names Names) (*unstr
 		return nil, err
 	}
 	root, restored := copied(route)
+	if err := w.restore(root, names); err != nil {
+		return nil, err
+	}
+	return restored.DeepCopy(), nil
+}
+
+// restore is Restore in place.
+func (w weighted) restore(root node, names Names) error {
 	all, err := recordsOf(root)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	rules, err := w.joined(root, names, all[names.Service])
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if spec, ok, _ := root.object("spec"); ok && spec.fields[w.rules] != nil {
 		spec.fields[w.rules] = listOf(rules)
 	}
-	if err := all.set(root, names.Service, nil); err != nil {
-		return nil, err
-	}
-	return restored.DeepCopy(), nil
+	return all.set(root, names.Service, nil)
 }
 
 func (w weighted) rulesOf(root node) ([]node, error) {
