@@ -53,8 +53,10 @@ var layers = map[string]layer{
 
 // between lists the only imports of an edge by another: reading config live is
 // what admission and the config controller do to learn a digest, and snapshots
-// are made by admission, and again by what collects them.
+// are made by admission, and again by what collects them; and the controller of
+// releases reads and steers traffic by the package that knows routes.
 var between = map[string][]string{
+	"canary/controller":  {"canary/traffic"},
 	"webhook":            {"hashing/live"},
 	"hashing/collector":  {"hashing/live"},
 	"hashing/controller": {"hashing/live"},

@@ -16,16 +16,19 @@ func abort(o Observed, now time.Time) Move {
 	if move := unpin(o); move != nil {
 		return *move
 	}
-	return Move{}
+	return orNothing(o.giveBack())
 }
 
 // revert ends a release whose stable template is back in the spec.
 func revert(o Observed, now time.Time) Move {
 	if !o.Release.Holds() {
+		if move := o.patient(o.steer(nil), now); move != nil {
+			return *move
+		}
 		if move := deleteUnowned(o, now); move != nil {
 			return *move
 		}
-		return finish(o)
+		return finish(o, now)
 	}
 	for i := range o.ReplicaSets {
 		rs := &o.ReplicaSets[i]
@@ -39,6 +42,9 @@ func revert(o Observed, now time.Time) Move {
 			return *move
 		}
 		return Move{Write: &Write{DeleteReplicaSet: rs}}
+	}
+	if move := o.giveBack(); move != nil {
+		return *move
 	}
 	if o.Recorded {
 		return Move{Write: &Write{ForgetStable: true}}
@@ -100,6 +106,11 @@ func drain(o Observed, rs *ReplicaSet, now time.Time) *Move {
 	if rs.Marks.Phase == Promoting && rs.AvailableReplicas > 0 && !whole && !o.Release.overdue(now) {
 		return &Move{Wait: o.Release.left(now)}
 	}
+	if rs.Replicas > 0 {
+		if move := o.withdraw(now); move != nil {
+			return move
+		}
+	}
 	if move := resize(o, rs, 0); move != nil {
 		return move
 	}
@@ -135,7 +146,9 @@ func restoreStable(o Observed, now time.Time) *Move {
 	case !r.Restoring && stable != nil && stable.Replicas > 0:
 		return nil
 	case !r.Restoring:
-		return startRestoring(o, now)
+		return startRestoring(o, now, true)
+	case o.Traffic.divided() && o.promoted() == nil && o.giveBack() != nil:
+		return o.giveBack() // whatever serves is to get what comes
 	case d.ObservedGeneration < d.Generation:
 		return &Move{} // the deployment controller does not know the pinned maxSurge yet
 	case stable == nil:
@@ -162,10 +175,10 @@ func (o Observed) mayRestore() bool {
 		!o.adopting() && !o.hasOwn(o.canary())
 }
 
-func startRestoring(o Observed, now time.Time) *Move {
+func startRestoring(o Observed, now time.Time, gone bool) *Move {
 	next := o.Release.at(now)
 	next.Restoring, next.Surge = true, max(next.Surge, o.Workload.Replicas)
-	return &Move{Write: &Write{SetRelease: next}, Event: restored(next)}
+	return &Move{Write: &Write{SetRelease: next}, Event: restored(next, gone)}
 }
 
 // endRestoring leaves a pinned maxSurge to the phases that take a canary away.

@@ -26,6 +26,12 @@ const (
 	// SettleAnnotation is how long what changes together is waited for: before a change of config is looked
 	// at, and before the canary of a workload that uses config is made.
 	SettleAnnotation = "sluice.dev/settle-time"
+	// TrafficAnnotation says which routes are divided, as ParseTraffic reads it. Routes are named on the workload
+	// only: a Namespace says for all of its workloads whether any are.
+	TrafficAnnotation = "sluice.dev/traffic"
+	// MatchAnnotation describes the requests that are the canary's whatever the weight: "header:NAME=VALUE" or
+	// "cookie:NAME=VALUE", as split.ParseMatch reads it.
+	MatchAnnotation = "sluice.dev/match"
 	// OverridesAnnotation is read on the Namespace only.
 	OverridesAnnotation = "sluice.dev/overrides"
 )

@@ -23,15 +23,27 @@ func (d deployment) clear(now time.Time) *Move {
 	if move := clearOthers(d.Observed, now); move != nil {
 		return move
 	}
-	return unpin(d.Observed)
+	if move := unpin(d.Observed); move != nil {
+		return move
+	}
+	if len(d.Traffic.Routes) > 0 && d.mixed() && d.mayRestore() {
+		return startRestoring(d.Observed, now, false) // no Service selects two versions
+	}
+	return nil
 }
 
 // idle keeps no canary pods.
-func (d deployment) idle(time.Time) *Move {
-	if canary := d.canary(); canary != nil && d.Release.Step > 0 {
-		return resize(d.Observed, canary, 0)
+func (d deployment) idle(now time.Time) *Move {
+	canary := d.canary()
+	if canary == nil || d.Release.Step == 0 {
+		return nil
 	}
-	return nil
+	if canary.Replicas > 0 {
+		if move := d.withdraw(now); move != nil {
+			return move
+		}
+	}
+	return resize(d.Observed, canary, 0)
 }
 
 func (d deployment) asked() bool {

@@ -1,6 +1,9 @@
 package canary
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Events on the workload, one for each transition.
 
@@ -56,6 +59,18 @@ func failing(r *Release) *Event {
 	return &Event{Warning: true, Reason: "CanaryFailing", Message: fmt.Sprintf("release %d: step %d: %s", r.ID, r.Step, r.Reason)}
 }
 
+// routed tells what stands in front of the workload.
+func routed(r *Release) *Event {
+	if r.Traffic == nil {
+		return &Event{Reason: "RoutesFound", Message: fmt.Sprintf("release %d: no route divides requests, pods share them by their number", r.ID)}
+	}
+	divided := "no route divides requests, pods share them by their number"
+	if len(r.Traffic.Routes) > 0 {
+		divided = "requests are divided by " + strings.Join(r.Traffic.Routes, ", ")
+	}
+	return &Event{Reason: "RoutesFound", Message: fmt.Sprintf("release %d: %s", r.ID, strings.Join(append([]string{divided}, r.Traffic.Notes...), "; "))}
+}
+
 func passed(r *Release, by string) *Event {
 	return &Event{Reason: "ReleaseApproved", Message: fmt.Sprintf("release %d: step %d of %d approved by %s", r.ID, r.Step, len(r.Policy.steps()), by)}
 }
@@ -68,7 +83,10 @@ func promoting(r *Release) *Event {
 	return &Event{Reason: "ReleasePromoting", Message: fmt.Sprintf("release %d: %s", r.ID, how)}
 }
 
-func restored(r *Release) *Event {
+func restored(r *Release, gone bool) *Event {
+	if !gone {
+		return &Event{Reason: "StableRestored", Message: fmt.Sprintf("release %d: the promotion that it superseded is finished first, so that requests can be divided between two versions", r.ID)}
+	}
 	return &Event{Warning: true, Reason: "StableRestored", Message: fmt.Sprintf("release %d: the stable ReplicaSet was gone or empty and is brought back", r.ID)}
 }
 

@@ -17,6 +17,10 @@ type Write struct {
 	DeletePod *Pod
 	// RecordStable creates the ControllerRevision with the stable ReplicaSet's template.
 	RecordStable *ReplicaSet
+	// SelectPods makes one Service of sluice's select the version that it is for.
+	SelectPods bool
+	// Steer makes one route divide requests as it says.
+	Steer *Steering
 	// CreateCanary creates the canary ReplicaSet.
 	CreateCanary *CanarySpec
 	// UpdateReplicaSet sets pods and marks of a ReplicaSet.
@@ -40,6 +44,9 @@ type Write struct {
 
 // Tells returns whether the write changes conditions, and nothing that the release depends on.
 func (w *Write) Tells() bool { return w.SetCondition != nil || w.ClearConditions }
+
+// Steering is where requests are to go; a Share of nil is the Services themselves.
+type Steering struct{ Share *Share }
 
 // CanarySpec is the canary ReplicaSet to create; template and selector are the Deployment's.
 type CanarySpec struct {
@@ -79,4 +86,7 @@ type Move struct {
 	Event *Event // recorded once the write succeeded
 	// Wait is when to look again if nothing happens before; 0: when something changes.
 	Wait time.Duration
+	// awaits says what is waited for, and since when where somebody wrote that down.
+	awaits string
+	since  time.Time
 }

@@ -101,14 +101,14 @@ func (c change) revert(stable *Revision) (Decision, error) {
 func (r *Release) revertTo(kind, reason string) {
 	r.Phase, r.Since, r.Reason, r.Gate = Reverting, nil, reason, nil
 	if r.Holds() {
-		r.Stage = revertStage(kind)
+		r.Stage = r.revertStage(kind)
 	}
 }
 
 // revertStage is where a revert of what is held begins. A StatefulSet does not touch pods of the version
-// in its spec, so it need not be held.
-func revertStage(kind string) Stage {
-	if kind == StatefulSet {
+// in its spec, so it need not be held; but where requests are divided, they leave its canary's pods first.
+func (r *Release) revertStage(kind string) Stage {
+	if kind == StatefulSet && (r.Traffic == nil || len(r.Traffic.Routes) == 0) {
 		return Finishing
 	}
 	return ""

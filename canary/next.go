@@ -122,7 +122,7 @@ func progress(o Observed, m mechanics, now time.Time) Move {
 		if move := m.idle(now); move != nil {
 			return *move
 		}
-		return Move{}
+		return orNothing(o.giveBack())
 	}
 	if move := m.clear(now); move != nil {
 		return *move
@@ -130,15 +130,24 @@ func progress(o Observed, m mechanics, now time.Time) Move {
 	if o.UsesConfig && !r.Settled {
 		return settle(o, now)
 	}
+	if move := o.take(); move != nil {
+		return *move
+	}
 	if !m.asked() && !r.Late && r.overdue(now) {
 		next := r.at(now)
 		next.Late = true
 		return Move{Write: &Write{SetRelease: next}}
 	}
+	if move := o.divide(o.beside(), now); move != nil {
+		return *move
+	}
 	if move := m.scale(now); move != nil {
 		return *move
 	}
 	if m.settled() {
+		if move := o.divide(o.share(), now); move != nil {
+			return *move
+		}
 		next := r.to(Waiting, now, "")
 		return Move{Write: &Write{SetRelease: next}, Event: waiting(o, next)}
 	}
@@ -159,6 +168,21 @@ func settle(o Observed, now time.Time) Move {
 // mayTell: messages of a pod alternate, so what ails it is written at most once a minute.
 func (r *Release) mayTell(now time.Time) bool {
 	return r.Told == nil || now.Sub(*r.Told) >= time.Minute
+}
+
+// tellOf writes what people should know.
+func tellOf(r *Release, what string, now time.Time) *Move {
+	next := r.clone()
+	told := now.UTC().Truncate(time.Second)
+	next.Reason, next.Told = what, &told
+	return &Move{Write: &Write{SetRelease: next}, Event: failing(next)}
+}
+
+func orNothing(move *Move) Move {
+	if move == nil {
+		return Move{}
+	}
+	return *move
 }
 
 // ails says why the canary will not become available as things are, empty where it still may.
@@ -188,10 +212,7 @@ func await(o Observed, m mechanics, now time.Time) Move {
 	r := o.Release
 	if !r.overdue(now) {
 		if ails := o.ails(); ails != "" && !strings.Contains(r.Reason, ails) && r.mayTell(now) {
-			next := r.clone()
-			told := now.UTC().Truncate(time.Second)
-			next.Reason, next.Told = ails, &told
-			return Move{Write: &Write{SetRelease: next}, Event: failing(next)}
+			return *tellOf(r, ails, now)
 		}
 		return Move{Wait: min(r.left(now), lookEvery)}
 	}
@@ -213,24 +234,45 @@ func wait(o Observed, m mechanics, now time.Time) Move {
 	if move := m.scale(now); move != nil {
 		return *move
 	}
-	step := r.Policy.step(r.Step)
-	by := r.ApprovedBy(r.Step)
+	if move := o.take(); move != nil {
+		return *move
+	}
+	by, left := r.passedBy(now)
+	to := o.share()
+	if by != "" && o.last() {
+		to = o.promotion()
+	}
+	if move := o.divide(to, now); move != nil {
+		return *move
+	}
 	if by == "" {
-		if step.Wait == 0 {
-			return Move{}
-		}
-		if left := r.Since.Add(step.Wait).Sub(now); left > 0 {
-			return Move{Wait: left}
-		}
-		by = fmt.Sprintf("its duration of %s", step.Wait)
+		return Move{Wait: left}
 	}
 	return goOn(o, m, by, now)
+}
+
+// passedBy returns who or what lets the current step go on, or else how long until it does by itself; 0: never.
+func (r *Release) passedBy(now time.Time) (by string, left time.Duration) {
+	step := r.Policy.step(r.Step)
+	if by := r.ApprovedBy(r.Step); by != "" || step.Wait == 0 {
+		return by, 0
+	}
+	if left := r.Since.Add(step.Wait).Sub(now); left > 0 {
+		return "", left
+	}
+	return fmt.Sprintf("its duration of %s", step.Wait), 0
+}
+
+// last: after the current step comes the promotion.
+func (o Observed) last() bool {
+	r := o.Release
+	return r.Step >= len(r.Policy.steps()) || r.approval(r.Step).Full
 }
 
 // goOn starts the next step, or the promotion after the last one.
 func goOn(o Observed, m mechanics, by string, now time.Time) Move {
 	r := o.Release
-	if r.Step < len(r.Policy.steps()) && !r.approval(r.Step).Full {
+	if !o.last() {
 		next := r.to(Progressing, now, "")
 		next.Step++
 		return Move{Write: &Write{SetRelease: next}, Event: passed(r, by)}

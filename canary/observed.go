@@ -9,6 +9,7 @@ type Observed struct {
 	Release     *Release     // never nil
 	ReplicaSets []ReplicaSet // of a Deployment
 	Pods        []Pod        // of a StatefulSet
+	Traffic     Traffic
 	// StableRecorded: the ControllerRevision with the stable template exists. Recorded: any of the
 	// workload exists, also one of an earlier release.
 	StableRecorded, Recorded bool

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"sluice.dev/sluice/canary/traffic/split"
 	"sluice.dev/sluice/hashing"
 )
 
@@ -41,6 +42,10 @@ type Policy struct {
 	SettleTime Duration `json:"settleTime,omitempty"`
 	// ConfigExtra is the value of ConfigExtraAnnotation, valid.
 	ConfigExtra string `json:"configExtra,omitempty"`
+	// Traffic is the value of TrafficAnnotation, valid; empty: auto.
+	Traffic string `json:"traffic,omitempty"`
+	// Match is the value of MatchAnnotation as split.Match writes it; empty: only the weight decides.
+	Match string `json:"match,omitempty"`
 }
 
 // Settings is a workload's whole policy: what governs its releases and whether it has any.
@@ -99,7 +104,7 @@ func settings(namespace map[string]string, w *Workload) (Settings, error) {
 		}
 		return namespace[key]
 	}
-	if err := errors.Join(Validate(own), inNamespace(Validate(namespace))); err != nil {
+	if err := errors.Join(Validate(own), inNamespace(ValidateDefaults(namespace))); err != nil {
 		return Settings{}, err
 	}
 	s := Settings{
@@ -115,6 +120,13 @@ func settings(namespace map[string]string, w *Workload) (Settings, error) {
 		s.Deadline = Duration(d)
 	}
 	s.SettleTime = Duration(SettleTime(own, namespace))
+	if v := strings.TrimSpace(value(TrafficAnnotation)); v != trafficAuto {
+		s.Traffic = v
+	}
+	if v := value(MatchAnnotation); v != "" {
+		match, _ := split.ParseMatch(v) // validated above
+		s.Match = match.String()
+	}
 	if s.FourEyes && !s.asksForApproval() {
 		return s, fmt.Errorf("annotation %s: %s needs a step that waits for approval, and %q has none", ApprovalAnnotation, fourEyes, s.Steps)
 	}
@@ -160,10 +172,9 @@ func defaultDeadlineOf(w *Workload) Duration {
 	return Duration(defaultDeadline)
 }
 
-var policyKeys = []string{CanaryAnnotation, StepsAnnotation, DeadlineAnnotation, ApprovalAnnotation, ConfigAnnotation, ConfigExtraAnnotation, SettleAnnotation}
+var policyKeys = []string{CanaryAnnotation, StepsAnnotation, DeadlineAnnotation, ApprovalAnnotation, ConfigAnnotation, ConfigExtraAnnotation, SettleAnnotation, TrafficAnnotation, MatchAnnotation}
 
-// Validate checks the policy annotations of a workload or a Namespace and lists every fault, each with
-// key, value and grammar.
+// Validate checks the policy annotations of a workload and lists every fault, each with key, value and grammar.
 func Validate(annotations map[string]string) error {
 	var faults []error
 	for _, key := range append([]string{OverridesAnnotation}, policyKeys...) {
@@ -176,6 +187,17 @@ func Validate(annotations map[string]string) error {
 		}
 	}
 	return errors.Join(faults...)
+}
+
+// ValidateDefaults is Validate for the annotations of a Namespace, where no routes are named.
+func ValidateDefaults(annotations map[string]string) error {
+	err := Validate(annotations)
+	value := annotations[TrafficAnnotation]
+	if traffic, invalid := ParseTraffic(value); invalid == nil && len(traffic.Named) > 0 {
+		named := fmt.Errorf("annotation %s: %q is not one of %s, %s: routes are named on the workload", TrafficAnnotation, value, trafficAuto, trafficNone)
+		err = errors.Join(err, named)
+	}
+	return err
 }
 
 func validateValue(key, value string) error {
@@ -201,6 +223,12 @@ func validateValue(key, value string) error {
 		return oneOf(value, configHash, configPin, configNo)
 	case ConfigExtraAnnotation:
 		_, err := hashing.ParseExtra(value)
+		return err
+	case TrafficAnnotation:
+		_, err := ParseTraffic(value)
+		return err
+	case MatchAnnotation:
+		_, err := split.ParseMatch(value)
 		return err
 	default: // OverridesAnnotation
 		return oneOf(value, allowed, denied)

@@ -90,6 +90,33 @@ func TestSettings(t *testing.T) {
 			workload:     map[string]string{StepsAnnotation: "30%", CanaryAnnotation: "disabled"},
 			wantSettings: Settings{Policy: Policy{Steps: "10%", Deadline: Duration(90 * time.Second)}, Overridden: []string{CanaryAnnotation, StepsAnnotation}},
 		},
+		"routes and requests that are the canary's": {
+			namespace:    map[string]string{TrafficAnnotation: "none", MatchAnnotation: "cookie:canary=always"},
+			workload:     map[string]string{TrafficAnnotation: "httproute/web, ingress/shop", MatchAnnotation: " header:X-Canary=yes "},
+			wantSettings: Settings{Policy: Policy{Steps: "20%", Deadline: Duration(90 * time.Second), Traffic: "httproute/web, ingress/shop", Match: "header:x-canary=yes"}},
+		},
+		"the Namespace's, where the workload says nothing": {
+			namespace:    map[string]string{TrafficAnnotation: "none", MatchAnnotation: "cookie:canary=always"},
+			wantSettings: Settings{Policy: Policy{Steps: "20%", Deadline: Duration(90 * time.Second), Traffic: "none", Match: "cookie:canary=always"}},
+		},
+		"what is found is the default": {
+			namespace:    map[string]string{TrafficAnnotation: "none"},
+			workload:     map[string]string{TrafficAnnotation: "auto"},
+			wantSettings: Settings{Policy: Policy{Steps: "20%", Deadline: Duration(90 * time.Second)}},
+		},
+		"the Namespace denies other routes": {
+			namespace:    map[string]string{TrafficAnnotation: "auto", OverridesAnnotation: "denied"},
+			workload:     map[string]string{TrafficAnnotation: "none", MatchAnnotation: "header:a=b"},
+			wantSettings: Settings{Policy: Policy{Steps: "20%", Deadline: Duration(90 * time.Second)}, Overridden: []string{TrafficAnnotation, MatchAnnotation}},
+		},
+		"a Namespace names no routes": {
+			namespace: map[string]string{TrafficAnnotation: "httproute/web"},
+			wantError: `on the Namespace: annotation sluice.dev/traffic: "httproute/web" is not one of auto, none: routes are named on the workload`,
+		},
+		"a match that is none": {
+			workload:  map[string]string{MatchAnnotation: "x-canary"},
+			wantError: `annotation sluice.dev/match: "x-canary": it begins with neither "header:" nor "cookie:"; want header:NAME=VALUE or cookie:NAME=VALUE`,
+		},
 		"a fault of the Namespace is named as such": {
 			namespace: map[string]string{CanaryAnnotation: "off"},
 			wantError: `on the Namespace: annotation sluice.dev/canary: "off" is not one of enabled, disabled`,

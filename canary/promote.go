@@ -9,8 +9,11 @@ import "time"
 // stays as extra capacity until the native rollout is complete.
 func promote(o Observed, now time.Time) Move {
 	r := o.Release
+	if move := o.patient(o.steer(o.promoted()), now); move != nil {
+		return *move
+	}
 	if r.Stage == Finishing {
-		return finish(o)
+		return finish(o, now)
 	}
 	canary := o.canary()
 	switch {
@@ -90,9 +93,12 @@ func fallBack(o Observed, canary *ReplicaSet, now time.Time) Move {
 }
 
 // finish waits for the native rollout, then clears away what the release made and ends it.
-func finish(o Observed) Move {
+func finish(o Observed, now time.Time) Move {
 	if !o.Workload.Complete() {
 		return Move{}
+	}
+	if move := o.patient(o.steer(nil), now); move != nil {
+		return *move
 	}
 	if move := cleanUp(o); move != nil {
 		return *move

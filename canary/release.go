@@ -101,6 +101,8 @@ type Release struct {
 	// lets nothing of the new version run that does not run yet.
 	Gate *int32 `json:"gate,omitempty"`
 	Held Held   `json:"held"`
+	// Traffic is what was found in front of the workload when the release began, and since; nil: nothing.
+	Traffic *Found `json:"traffic,omitempty"`
 }
 
 // Revision names a pod template.

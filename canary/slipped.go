@@ -34,7 +34,7 @@ func slipped(o Observed, m mechanics, now time.Time) *Move {
 func otherTemplate(o Observed, now time.Time) *Move {
 	r, d := o.Release, o.Workload
 	next := r.to(Reverting, now, "the stable version was applied while sluice's webhook was away")
-	next.Stage = revertStage(o.Kind)
+	next.Stage = next.revertStage(o.Kind)
 	if r.stableAgain(d.TemplateHash) == nil {
 		next = r.to(Progressing, now, "this version was applied while sluice's webhook was away")
 		next.ID, next.Step = r.nextID(d.Generation), 1

@@ -52,7 +52,7 @@ func (s statefulSet) comeFrom(now time.Time) *Move {
 		return nil
 	case stays:
 		next = r.to(Reverting, now, "it is the version that the set was coming from")
-		next.Stage = revertStage(s.Kind)
+		next.Stage = next.revertStage(s.Kind)
 	default:
 		next = r.to(Aborted, now, forgotten)
 	}
@@ -60,14 +60,24 @@ func (s statefulSet) comeFrom(now time.Time) *Move {
 }
 
 // clear takes back pods of versions that were superseded.
-func (s statefulSet) clear(now time.Time) *Move { return s.takeBack(s.strays(), now) }
+func (s statefulSet) clear(now time.Time) *Move { return s.empty(s.strays(), now) }
+
+// empty takes the requests off pods, then takes those back.
+func (s statefulSet) empty(surplus []Pod, now time.Time) *Move {
+	if len(surplus) > 0 {
+		if move := s.withdraw(now); move != nil {
+			return move
+		}
+	}
+	return s.takeBack(surplus, now)
+}
 
 // idle keeps no canary pods.
 func (s statefulSet) idle(now time.Time) *Move {
 	if s.Release.Gate != nil {
 		return s.setGate(nil)
 	}
-	return s.takeBack(append(s.strays(), s.canaries()...), now)
+	return s.empty(append(s.strays(), s.canaries()...), now)
 }
 
 func (s statefulSet) asked() bool {
@@ -133,28 +143,40 @@ func (s statefulSet) beginPromotion(next *Release) {
 }
 
 // promote ends when every pod above the user's own partition runs the new version and is available.
-func (s statefulSet) promote(time.Time) Move {
+func (s statefulSet) promote(now time.Time) Move {
 	r, w := s.Release, s.Workload
+	if move := s.patient(s.steer(s.promoted()), now); move != nil {
+		return *move
+	}
 	if move := s.roll(r.Canary); move != nil {
 		return *move
 	}
 	if (r.Held.Partition > 0 && r.Held.Partition >= w.Replicas) || (r.Held.Partition == 0 && w.Current != r.Canary) {
 		return Move{Wait: lookEvery}
 	}
+	if move := s.giveBack(); move != nil {
+		return *move
+	}
 	return Move{Write: &Write{EndRelease: true}, Event: ended(r)}
 }
 
 // abort brings the canary's pods back as stable ones.
 func (s statefulSet) abort(now time.Time) Move {
-	if move := s.takeBack(append(s.strays(), s.canaries()...), now); move != nil {
+	if move := s.empty(append(s.strays(), s.canaries()...), now); move != nil {
 		return *move
 	}
-	return Move{}
+	return orNothing(s.giveBack())
 }
 
 // revert ends when no pod runs another version than the one in the spec, or the one below the user's own
 // partition. The controller replaces no pod below it.
 func (s statefulSet) revert(now time.Time) Move {
+	if s.Release.Holds() {
+		return s.letGo(now)
+	}
+	if s.Traffic.sends() { // it was promoted before: pods of it go now
+		return orNothing(s.steer(nil))
+	}
 	version := Revision{Hash: s.Workload.TemplateHash, Digest: s.Workload.TemplateDigest}
 	var below []Pod
 	for _, pod := range append(s.strays(), s.canaries()...) {
@@ -168,7 +190,22 @@ func (s statefulSet) revert(now time.Time) Move {
 	if move := s.roll(version); move != nil {
 		return *move
 	}
+	if move := s.giveBack(); move != nil {
+		return *move
+	}
 	return Move{Write: &Write{EndRelease: true}, Event: ended(s.Release)}
+}
+
+// letGo lets the native controller replace the canary's pods, which get no requests any more.
+func (s statefulSet) letGo(now time.Time) Move {
+	if len(s.canaries())+len(s.strays()) > 0 {
+		if move := s.withdraw(now); move != nil {
+			return *move
+		}
+	}
+	next := s.Release.at(now)
+	next.Stage = Finishing
+	return Move{Write: &Write{SetRelease: next}}
 }
 
 // roll waits until every pod above the user's own partition runs a version, and while it is promoted is

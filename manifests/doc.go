@@ -18,7 +18,8 @@
 //
 // # Which write reaches which webhook
 //
-// For Deployments, StatefulSets and DaemonSets, never for their status, and for what holds their config:
+// For Deployments, StatefulSets and DaemonSets, never for their status, for what holds their config, and for
+// routes that send them requests:
 //
 //	the write                                               webhook               sluice down
 //	in a namespace that has not opted in                    none
@@ -31,6 +32,7 @@
 //	the end of a release by `kubectl sluice eject`          none
 //	anything else, while a release exists, in any namespace releases.sluice.dev   refused
 //	any update of an object with owners, namespace opted in owners.sluice.dev     passes
+//	a route of a release, in any namespace                  routes.sluice.dev     passes, and is not split
 //	/scale to zero, or by others than Kubernetes' own       scale.sluice.dev      passes
 //	the content of a ConfigMap or Secret, likewise          config.sluice.dev     passes, without a warning
 //
@@ -38,7 +40,8 @@
 // controllers and of kubelets, told by their user, never wait for it.
 //
 // What eject ends passes by its field manager, for whoever has the verb bypass on
-// the object, and only where label and state of the release are gone afterwards.
+// the object, and only where label and state of the release are gone afterwards;
+// of a route, label and record.
 // The API server asks its authorizer last, and so for such a write alone.
 //
 // The conditions are CEL and run in the API server, where comparing two

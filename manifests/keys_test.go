@@ -27,6 +27,7 @@ var elsewhere = map[string]string{
 	"sluice.dev/split":           "on routes, where routes.sluice.dev looks",
 	"sluice.dev/rotate":          "on sluice's Secret of hash keys",
 	"sluice.dev/rotation":        "on sluice's Secret of hash keys",
+	"sluice.dev/service":         "on sluice's Services",
 	"sluice.dev/workload":        "on what sluice makes",
 	"sluice.dev/phase":           "on what sluice makes",
 	"sluice.dev/step":            "on what sluice makes",

@@ -32,6 +32,7 @@ func TestForURLPointsEveryWebhookAtTheURLAndItsOwnPath(t *testing.T) {
 			want := map[string]string{
 				"mutating workloads.sluice.dev":   "https://127.0.0.1:9443/mutate",
 				"mutating releases.sluice.dev":    "https://127.0.0.1:9443/mutate",
+				"mutating routes.sluice.dev":      "https://127.0.0.1:9443/mutate-routes",
 				"validating workloads.sluice.dev": "https://127.0.0.1:9443/validate",
 				"validating releases.sluice.dev":  "https://127.0.0.1:9443/validate",
 				"validating owners.sluice.dev":    "https://127.0.0.1:9443/validate-owners",

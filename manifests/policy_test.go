@@ -144,7 +144,15 @@ func TestDefaultsOfANamespaceAreValid(t *testing.T) {
 			canary.ApprovalAnnotation:  {"anyone", "four-eyes", "two"},
 			canary.ConfigAnnotation:    {"hash", "ignore", "pin it"},
 			canary.OverridesAnnotation: {"allowed", "denied", "no"},
-			ownership.ModeAnnotation:   {"ignore", "warn", "enforce", "Enforce", "off", ""},
+			canary.TrafficAnnotation:   {"auto", "none", " none ", "httproute/web", "auto,none", "off", "", "Auto"},
+			canary.MatchAnnotation: {
+				"header:x-canary=yes", " cookie:canary=always ", "header:X-A!#$%&'*+.^_`|~-9=a b  c=d", `header:a="b\c"`, "cookie:a=b=c", "cookie:a=!#+-:<[]~",
+				"header:" + strings.Repeat("n", 256) + "=v", "header:a=" + strings.Repeat("v", 1024), "cookie:a=" + strings.Repeat("v", 1024),
+				"header:" + strings.Repeat("n", 257) + "=v", "header:a=" + strings.Repeat("v", 1025), "cookie:a=" + strings.Repeat("v", 1025),
+				"", "header", "header:", "header:a", "header:a=", "header:=b", "header:a b=c", "header:a= b", "header:a=b\tc", "header:a=ü", "query:a=b",
+				"Header:a=b", "cookie:a=b;c", "cookie:a=b,c", `cookie:a="b"`, "cookie:a=b c", "cookie:a=b\\c", "header:a=b\n", "header:a=b\nc",
+			},
+			ownership.ModeAnnotation: {"ignore", "warn", "enforce", "Enforce", "off", ""},
 			ownership.ProtectAnnotation: {
 				"helm", "helm, argocd-controller", " a b ", strings.Repeat("m", 128), strings.Repeat("m", 129), "", "helm,", ",", " ",
 			},
@@ -157,7 +165,7 @@ func TestDefaultsOfANamespaceAreValid(t *testing.T) {
 			for _, value := range values {
 				annotations := map[string]string{key: value}
 				said := refused(nil, namespace("true", annotations))
-				if canary.Validate(annotations) == nil && ownership.Validate(annotations) == nil {
+				if canary.ValidateDefaults(annotations) == nil && ownership.Validate(annotations) == nil {
 					require.Empty(t, said, "%s=%q", key, value)
 					continue
 				}

@@ -101,6 +101,10 @@ func TestPermissionsOfPeopleAreAggregatedToTheBuiltInRoles(t *testing.T) {
 			wantRules: map[string][]string{
 				"deployments statefulsets daemonsets":    {"bypass", "force-conflicts"},
 				"deployments/status statefulsets/status": {"update"},
+				"httproutes grpcroutes":                  {"bypass"},
+				"ingresses":                              {"bypass"},
+				"virtualservices":                        {"bypass"},
+				"apisixroutes":                           {"bypass"},
 			},
 		},
 	}
@@ -110,10 +114,16 @@ func TestPermissionsOfPeopleAreAggregatedToTheBuiltInRoles(t *testing.T) {
 			require.Equal(t, map[string]string{"app.kubernetes.io/name": manifests.Name, test.wantLabel: "true"}, role.Labels)
 			got := map[string][]string{}
 			for _, rule := range role.Rules {
-				require.Equal(t, []string{"apps"}, rule.APIGroups)
+				require.Len(t, rule.APIGroups, 1)
+				require.Equal(t, rule.APIGroups[0] == "apps", slices.ContainsFunc(rule.Resources, ofWorkloads), rule.Resources)
 				got[strings.Join(rule.Resources, " ")] = rule.Verbs
 			}
 			require.Equal(t, test.wantRules, got)
 		})
 	}
+}
+
+func ofWorkloads(resource string) bool {
+	kind, _, _ := strings.Cut(resource, "/")
+	return slices.Contains([]string{"deployments", "statefulsets", "daemonsets"}, kind)
 }

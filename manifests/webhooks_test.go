@@ -51,9 +51,11 @@ func TestTheWebhooksAreThese(t *testing.T) {
 	}
 	workloads := []string{"deployments", "statefulsets", "daemonsets"}
 	scales := []string{"deployments/scale", "statefulsets/scale"}
+	routes := []string{"httproutes", "grpcroutes", "ingresses", "virtualservices", "apisixroutes"}
 	want := map[string]contract{
 		"mutating workloads.sluice.dev":   {"/mutate", admissionregistrationv1.Fail, workloads},
 		"mutating releases.sluice.dev":    {"/mutate", admissionregistrationv1.Fail, workloads},
+		"mutating routes.sluice.dev":      {"/mutate-routes", admissionregistrationv1.Ignore, routes},
 		"validating workloads.sluice.dev": {"/validate", admissionregistrationv1.Fail, workloads},
 		"validating releases.sluice.dev":  {"/validate", admissionregistrationv1.Fail, workloads},
 		"validating owners.sluice.dev":    {"/validate-owners", admissionregistrationv1.Ignore, workloads},
@@ -62,21 +64,25 @@ func TestTheWebhooksAreThese(t *testing.T) {
 	}
 	got := map[string]contract{}
 	for name, e := range entries(t) {
-		require.Len(t, e.Rules, 1, name)
-		got[name] = contract{*e.ClientConfig.Service.Path, *e.FailurePolicy, e.Rules[0].Resources}
+		c := contract{path: *e.ClientConfig.Service.Path, onFailure: *e.FailurePolicy}
+		for _, rule := range e.Rules {
+			require.Len(t, rule.APIGroups, 1, name)
+			c.resources = append(c.resources, rule.Resources...)
+		}
+		got[name] = c
 	}
 	require.Equal(t, want, got)
 }
 
-// The mutating webhooks make snapshots of pinned config, and a write by force leaves an Event; a dry run does
-// neither.
+// The mutating webhooks of workloads make snapshots of pinned config, and a write by force leaves an Event; a dry run
+// does neither.
 func TestEveryWebhookIsQuickFreeOfSideEffectsInADryRunAndSparesTheSystem(t *testing.T) {
 	system := []string{"kube-system", manifests.Namespace}
 	for name, e := range entries(t) {
 		t.Run(name, func(t *testing.T) {
 			require.Equal(t, []string{"v1"}, e.AdmissionReviewVersions)
 			effects := admissionregistrationv1.SideEffectClassNone
-			if strings.HasPrefix(name, "mutating") || strings.HasSuffix(name, " owners.sluice.dev") || strings.HasSuffix(name, " scale.sluice.dev") {
+			if strings.HasPrefix(name, "mutating") && name != "mutating routes.sluice.dev" || strings.HasSuffix(name, " owners.sluice.dev") || strings.HasSuffix(name, " scale.sluice.dev") {
 				effects = admissionregistrationv1.SideEffectClassNoneOnDryRun
 			}
 			require.Equal(t, effects, *e.SideEffects)
@@ -87,7 +93,9 @@ func TestEveryWebhookIsQuickFreeOfSideEffectsInADryRunAndSparesTheSystem(t *test
 			require.EqualValues(t, 443, *e.ClientConfig.Service.Port)
 			require.Empty(t, e.ClientConfig.CABundle, "sluice fills it in")
 			require.NotEmpty(t, e.MatchConditions)
-			require.Equal(t, admissionregistrationv1.NamespacedScope, *e.Rules[0].Scope)
+			for _, rule := range e.Rules {
+				require.Equal(t, admissionregistrationv1.NamespacedScope, *rule.Scope)
+			}
 			for _, namespace := range system {
 				require.False(t, selects(t, e.NamespaceSelector, labels.Set{
 					corev1.LabelMetadataName: namespace, "sluice.dev/enabled": "true",

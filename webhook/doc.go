@@ -9,6 +9,7 @@
 //	/validate-scale  UPDATE of /scale                   403 when it goes to 0 during a release, or takes the replicas
 //	/validate-owners UPDATE of what the operator lists  403 when it takes fields of others: package ownership
 //	/warn-config     UPDATE of a ConfigMap or Secret    a warning which workloads it rolls, never a refusal
+//	/mutate-routes   CREATE, UPDATE of a route          a patch, never a refusal: package canary/traffic/split
 //	                 anything else                      allowed, no patch
 //
 // # Snapshots
@@ -25,6 +26,13 @@
 // asks for the permission only where the write says that it means it. A write by force is an Event, made before
 // the answer; a dry run makes none. What decoding fails on is not repeated: the object may be a Secret.
 //
+// # Routes
+//
+// /mutate-routes is called for routes that are split, were, or are to be, by their label. It reads nothing: what the
+// controller asks for is in the annotation that it writes, and what anybody else's write has to keep is in the stored
+// route. Only the controller's username makes a share or ends one; a forged review gives its sender the patch that
+// follows from the two routes that it sent, and no more. A dry run gets the same patch.
+//
 // # Who is at fault
 //
 //	the object may not be so      403 in the AdmissionReview       the user reads why and what to do next
@@ -39,7 +47,7 @@
 // # Patches
 //
 // Operations are made one by one from canary.Want, for what differs only, parents first. There is no
-// differ, and arrays are never touched. An object that is already as wanted gets no patch, so the same
+// differ, and arrays are never touched; of a route, the list of its rules is set as a whole. An object that is already as wanted gets no patch, so the same
 // review twice, a dry-run or a reinvocation gives the same bytes.
 //
 // # Time

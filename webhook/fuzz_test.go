@@ -44,7 +44,7 @@ func FuzzBody(f *testing.F) {
 	f.Add(body)
 	s := cluster{objects: shopWithConfig("info")}.server(f)
 	f.Fuzz(func(t *testing.T, body []byte) {
-		for _, path := range []string{MutatePath, ValidatePath, ValidateScalePath, WarnConfigPath} {
+		for _, path := range []string{MutatePath, ValidatePath, ValidateScalePath, WarnConfigPath, MutateRoutesPath} {
 			w := post(s, path, body)
 			require.Contains(t, []int{http.StatusOK, http.StatusBadRequest}, w.Code, w.Body.String())
 			if w.Code != http.StatusOK {

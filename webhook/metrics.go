@@ -21,6 +21,9 @@ const (
 	verdictIgnored = "Ignored" // not ours to decide
 	verdictChanged = "Changed" // /validate: another webhook changed what sluice had set
 	verdictWarned  = "Warned"  // /warn-config: somebody uses what changes
+
+	verdictSplit    = "Split"    // /mutate-routes: the route is split by this patch
+	verdictRestored = "Restored" // /mutate-routes: this patch takes away what a route was split into
 )
 
 func newMetrics(registerer prometheus.Registerer) (*metrics, error) {

@@ -28,6 +28,7 @@ const (
 	ValidateScalePath  = "/validate-scale"
 	ValidateOwnersPath = "/validate-owners"
 	WarnConfigPath     = "/warn-config"
+	MutateRoutesPath   = "/mutate-routes"
 )
 
 // Certificates keep the serving certificate; *certs.Authority is one.
@@ -132,9 +133,11 @@ func (s *Server) register() {
 	}
 	scales := &scales{reader: s.deps.Reader, owners: owners}
 	configs := newConfigs(observer)
+	routes := &routes{sluice: s.opts.User}
 	for path, handle := range map[string]handler{
 		MutatePath: workloads.mutate, ValidatePath: workloads.validate, ValidateScalePath: scales.validate,
 		ValidateOwnersPath: owners.validate, WarnConfigPath: configs.validate,
+		MutateRoutesPath: routes.mutate,
 	} {
 		s.Register(path, &endpoint{name: path[1:], handle: handle, server: s})
 	}

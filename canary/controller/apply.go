@@ -48,6 +48,10 @@ func (r *reconciler) write(ctx context.Context, s *snapshot, w canary.Write) (st
 		return "deleted the record of the stable template", r.forgetStable(ctx, s)
 	case w.RestoreStable != nil:
 		return "restored the stable replica set", r.restoreStable(ctx, s, *w.RestoreStable)
+	case w.SelectPods:
+		return "made a service for a version", r.router.SelectPods(ctx, s.traffic)
+	case w.Steer != nil:
+		return "divided requests", r.router.Steer(ctx, s.traffic, w.Steer.Share)
 	case w.CreateCanary != nil:
 		return "created a canary replica set", r.createCanary(ctx, s, *w.CreateCanary)
 	case w.DeletePod != nil:

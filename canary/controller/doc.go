@@ -22,6 +22,9 @@
 //	EndRelease         the same, removed                                   resourceVersion
 //	SetCondition       merge patch of status.conditions, through /status   resourceVersion
 //	ClearConditions    the same                                            resourceVersion
+//	SelectPods         create or PUT a Service NAME-stable, NAME-canary    name, resourceVersion
+//	Steer              merge patch of a route's metadata; create, PUT or   resourceVersion, UID
+//	                   delete its canary Ingress
 //	RecordStable       create ControllerRevision <workload>-<hash>         name
 //	CreateCanary       create ReplicaSet <workload>-<pod-template-hash>    name
 //	UpdateReplicaSet   PUT of the ReplicaSet as read, changed              resourceVersion

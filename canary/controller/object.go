@@ -15,13 +15,13 @@ func newObject(kind schema.GroupVersionKind) *unstructured.Unstructured {
 	return object
 }
 
-// reference makes the Deployment the owner, for garbage collection, but not the controller. Blocking
+// reference makes the workload the owner, for garbage collection, but not the controller. Blocking
 // the owner's deletion would need the permission to set its finalizers.
 func (w *workload) reference() metav1.OwnerReference {
 	no := false
 	return metav1.OwnerReference{
 		APIVersion:         deploymentKind.GroupVersion().String(),
-		Kind:               deploymentKind.Kind,
+		Kind:               w.object.GetKind(),
 		Name:               w.typed.Name,
 		UID:                w.typed.UID,
 		BlockOwnerDeletion: &no,

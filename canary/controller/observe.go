@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"sluice.dev/sluice/canary"
+	"sluice.dev/sluice/canary/traffic"
 	"sluice.dev/sluice/hashing"
 )
 
@@ -33,7 +34,10 @@ type snapshot struct {
 	replicaSets []*replicaSet
 	records     []appsv1.ControllerRevision
 	pods        []corev1.Pod // of a StatefulSet
-	observed    canary.Observed
+	// revisionNames are the values of the label controller-revision-hash of a StatefulSet's pods.
+	revisionNames map[canary.Revision]string
+	traffic       *traffic.View
+	observed      canary.Observed
 }
 
 func (s *snapshot) deleting() bool {
@@ -92,10 +96,14 @@ func (r *reconciler) summary(ctx context.Context, s *snapshot) error {
 	s.observed = canary.Observed{
 		Kind: r.kind.Kind, Workload: state, Release: s.release, UsesConfig: len(refs) > 0 || s.release.Policy.ConfigExtra != "", SettleTime: cmp.Or(time.Duration(s.release.Policy.SettleTime), r.settle),
 	}
+	observe := r.observeReplicaSets
 	if r.kind == statefulSetKind {
-		return r.observeSet(ctx, s)
+		observe = r.observeSet
 	}
-	return r.observeReplicaSets(ctx, s)
+	if err := observe(ctx, s); err != nil {
+		return err
+	}
+	return r.observeTraffic(ctx, s)
 }
 
 func (r *reconciler) observeReplicaSets(ctx context.Context, s *snapshot) error {

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"sluice.dev/sluice/canary"
+	"sluice.dev/sluice/canary/traffic"
 )
 
 const (
@@ -30,10 +31,11 @@ type reconciler struct {
 	settle   time.Duration
 	now      func() time.Time
 	pace     *pace
+	router   *traffic.Router
 }
 
 func newReconciler(kind schema.GroupVersionKind, live client.Client, recorder events.EventRecorder, opts Options) *reconciler {
-	return &reconciler{kind: kind, client: live, recorder: recorder, settle: opts.SettleTime, now: opts.Now, pace: newPace()}
+	return &reconciler{kind: kind, client: live, recorder: recorder, settle: opts.SettleTime, now: opts.Now, pace: newPace(), router: traffic.New(live, opts.Now)}
 }
 
 // Reconcile observes, decides, makes at most one write, and observes again.

@@ -7,6 +7,8 @@ import (
 
 	"github.com/go-logr/logr"
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -40,27 +42,35 @@ func Setup(mgr ctrl.Manager, opts Options) error {
 	if err != nil {
 		return fmt.Errorf("making the client of the release controller: %w", err)
 	}
-	reconcilerOf := func(kind schema.GroupVersionKind) *reconciler {
-		return newReconciler(kind, live, mgr.GetEventRecorder(name), opts)
-	}
-	err = controllerOf(mgr, deploymentKind, opts).
-		For(&appsv1.Deployment{}, builder.OnlyMetadata).
-		Watches(&appsv1.ReplicaSet{}, handler.EnqueueRequestsFromMapFunc(requestsOf), builder.OnlyMetadata).
-		Complete(reconcilerOf(deploymentKind))
+	routes, err := newRouteWatch(mgr)
 	if err != nil {
-		return fmt.Errorf("setting up the release controller of deployments: %w", err)
+		return err
 	}
-	err = controllerOf(mgr, statefulSetKind, opts).
-		For(&appsv1.StatefulSet{}, builder.OnlyMetadata).
-		Complete(reconcilerOf(statefulSetKind))
-	if err != nil {
-		return fmt.Errorf("setting up the release controller of stateful sets: %w", err)
+	for _, kind := range []schema.GroupVersionKind{deploymentKind, statefulSetKind} {
+		r := newReconciler(kind, live, mgr.GetEventRecorder(name), opts)
+		r.router.Found = routes.watch
+		c, err := controllerOf(mgr, kind, opts).Build(r)
+		if err != nil {
+			return fmt.Errorf("setting up the release controller of %ss: %w", strings.ToLower(kind.Kind), err)
+		}
+		routes.wakes(kind.Kind, c)
 	}
 	return nil
 }
 
+// controllerOf returns the controller of one kind of workloads. It is woken by the workloads, and by what sluice makes
+// for their releases.
 func controllerOf(mgr ctrl.Manager, kind schema.GroupVersionKind, opts Options) *ctrl.Builder {
-	return ctrl.NewControllerManagedBy(mgr).
+	woken := ctrl.NewControllerManagedBy(mgr)
+	if kind == deploymentKind {
+		woken = woken.For(&appsv1.Deployment{}, builder.OnlyMetadata).
+			Watches(&appsv1.ReplicaSet{}, handler.EnqueueRequestsFromMapFunc(requestsOf), builder.OnlyMetadata)
+	} else {
+		woken = woken.For(&appsv1.StatefulSet{}, builder.OnlyMetadata)
+	}
+	return woken.
+		Watches(&corev1.Service{}, handler.EnqueueRequestsFromMapFunc(ownersOf(kind.Kind)), builder.OnlyMetadata).
+		Watches(&discoveryv1.EndpointSlice{}, handler.EnqueueRequestsFromMapFunc(behindEndpoints(mgr.GetCache(), kind)), builder.OnlyMetadata).
 		Named(strings.ToLower(kind.Kind) + "-release").
 		WithLogConstructor(func(request *reconcile.Request) logr.Logger {
 			log := mgr.GetLogger().WithValues("kind", kind.Kind)

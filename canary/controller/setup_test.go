@@ -63,13 +63,15 @@ func TestCacheHoldsWhatHasARelease(t *testing.T) {
 	for object, by := range CacheOptions() {
 		selectors[fmt.Sprintf("%T", object)] = by.Label
 	}
-	require.Len(t, selectors, 3)
+	require.Len(t, selectors, 5)
 	for _, kind := range []string{"*v1.Deployment", "*v1.StatefulSet"} {
 		require.True(t, selectors[kind].Matches(labels.Set{canary.ActiveLabel: "true"}))
 		require.False(t, selectors[kind].Matches(labels.Set{"app": "web"}))
 	}
-	require.True(t, selectors["*v1.ReplicaSet"].Matches(labels.Set{canary.WorkloadLabel: "web"}))
-	require.False(t, selectors["*v1.ReplicaSet"].Matches(labels.Set{"app": "web"}))
+	for _, kind := range []string{"*v1.ReplicaSet", "*v1.Service", "*v1.EndpointSlice"} {
+		require.True(t, selectors[kind].Matches(labels.Set{canary.WorkloadLabel: "web"}))
+		require.False(t, selectors[kind].Matches(labels.Set{"app": "web"}))
+	}
 
 	kept, err := onlyTrigger(&metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{
 		Name: "web", Labels: map[string]string{"a": "b"}, Annotations: map[string]string{"big": "state"},

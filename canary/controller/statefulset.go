@@ -55,6 +55,10 @@ func (r *reconciler) observeSet(ctx context.Context, s *snapshot) error {
 		}
 	}
 	s.observed.Workload.Current = revisions[set.Status.CurrentRevision]
+	s.revisionNames = map[canary.Revision]string{}
+	for name, revision := range revisions {
+		s.revisionNames[revision] = name
+	}
 	pods := &corev1.PodList{}
 	err = r.client.List(ctx, pods, client.InNamespace(s.key.Namespace), client.MatchingLabelsSelector{Selector: s.workload.selector})
 	if err != nil {

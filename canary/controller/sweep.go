@@ -21,10 +21,15 @@ const servingAgain = time.Second
 // tidy leaves nothing of a release at a workload that has none. It returns when to go on, 0: it is done.
 func (r *reconciler) tidy(ctx context.Context, s *snapshot) (again time.Duration, err error) {
 	r.lost(s)
-	if r.kind == deploymentKind { // sluice makes no objects for a StatefulSet
-		if again, err = r.sweep(ctx, s); err != nil {
+	if again, err = r.sweepTraffic(ctx, s); err != nil {
+		return 0, err
+	}
+	if r.kind == deploymentKind { // sluice makes no pods for a StatefulSet
+		canary, err := r.sweep(ctx, s)
+		if err != nil {
 			return 0, err
 		}
+		again = max(again, canary)
 	}
 	return again, r.untell(ctx, s)
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -30,6 +32,14 @@ func CacheOptions() map[client.Object]cache.ByObject {
 			Transform: onlyTrigger,
 		},
 		&appsv1.ReplicaSet{}: {
+			Label:     labels.NewSelector().Add(workloadLabelExists()),
+			Transform: onlyTrigger,
+		},
+		&corev1.Service{}: {
+			Label:     labels.NewSelector().Add(workloadLabelExists()),
+			Transform: onlyTrigger,
+		},
+		&discoveryv1.EndpointSlice{}: { // which has the labels of its Service
 			Label:     labels.NewSelector().Add(workloadLabelExists()),
 			Transform: onlyTrigger,
 		},

@@ -66,14 +66,14 @@ func (a admission) result(stored, asked *unstructured.Unstructured) (*unstructur
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := annotate(root, RecordAnnotation, text); err != nil {
+	if err := setRecord(root, text); err != nil {
 		return nil, nil, err
 	}
 	result, warnings, err := a.divided(route)
 	if err == nil {
 		return result, append(a.foreign(), warnings...), nil
 	}
-	if err := annotate(root, RecordAnnotation, recordText(stored)); err != nil {
+	if err := setRecord(root, recordText(stored)); err != nil {
 		return nil, nil, err
 	}
 	return route, []string{fmt.Sprintf("sluice cannot read this %s: %v; it is stored as it is, and a release that divides its requests waits", a.kind, err)}, label(root)
@@ -111,7 +111,7 @@ func (a admission) divided(route *unstructured.Unstructured) (*unstructured.Unst
 	}
 	root, route := copied(route)
 	// What the record has still is nobody's: Split would split for it, too.
-	if err := annotate(root, RecordAnnotation, ""); err != nil {
+	if err := setRecord(root, ""); err != nil {
 		return nil, nil, err
 	}
 	var warnings []string
@@ -145,9 +145,9 @@ func (a admission) undivided(share Share, err error) string {
 		release = "the release of " + share.Workload
 	}
 	if errors.Is(err, ErrNoBackend) {
-		return fmt.Sprintf("this %s has no backend of Service %s any more: %s no longer divides requests of it", a.kind, share.Service, release)
+		return fmt.Sprintf("sluice: this %s has no backend of Service %s any more: %s no longer divides requests of it", a.kind, share.Service, release)
 	}
-	return fmt.Sprintf("%s waits: sluice cannot divide the requests of Service %s on this %s, and all go to the Service itself: %v", release, share.Service, a.kind, err)
+	return fmt.Sprintf("sluice: %s waits: it cannot divide the requests of Service %s on this %s, and all go to the Service itself: %v", release, share.Service, a.kind, err)
 }
 
 func restoredOf(provider Provider, route *unstructured.Unstructured, shares map[string]Share) (*unstructured.Unstructured, error) {

@@ -32,17 +32,17 @@ func TestWhatAdmissionSays(t *testing.T) {
 		"the Service is gone from the route": {
 			stored: stored, asked: with(`{http: [{route: [{destination: {host: api}}]}]}`),
 			want:        `{http: [{route: [{destination: {host: api}}]}]}`,
-			wantWarning: "this VirtualService has no backend of Service web any more: the release of Deployment/web no longer divides requests of it",
+			wantWarning: "sluice: this VirtualService has no backend of Service web any more: the release of Deployment/web no longer divides requests of it",
 		},
 		"the chart uses subsets now": {
 			stored: stored, asked: with(`{http: [{route: [{destination: {host: web, subset: v1}}]}]}`),
 			want:        `{http: [{route: [{destination: {host: web, subset: v1}}]}]}`,
-			wantWarning: "the release of Deployment/web waits: sluice cannot divide the requests of Service web on this VirtualService, and all go to the Service itself: spec.http[0].route[0].destination names subset v1, which a DestinationRule defines for this host only: it cannot be split",
+			wantWarning: "sluice: the release of Deployment/web waits: it cannot divide the requests of Service web on this VirtualService, and all go to the Service itself: spec.http[0].route[0].destination names subset v1, which a DestinationRule defines for this host only: it cannot be split",
 		},
 		"half of the pair gets a subset": {
 			stored: stored, asked: with(`{http: [{route: [{destination: {host: web-stable, subset: v1}, weight: 80}, {destination: {host: web-canary}, weight: 20}]}]}`),
 			want:        `{http: [{route: [{destination: {host: web, subset: v1}}]}]}`,
-			wantWarning: "the release of Deployment/web waits: sluice cannot divide the requests of Service web on this VirtualService, and all go to the Service itself: spec.http[0].route[0].destination names subset v1, which a DestinationRule defines for this host only: it cannot be split",
+			wantWarning: "sluice: the release of Deployment/web waits: it cannot divide the requests of Service web on this VirtualService, and all go to the Service itself: spec.http[0].route[0].destination names subset v1, which a DestinationRule defines for this host only: it cannot be split",
 		},
 		"a weight that is none": {
 			stored: stored, asked: with(`{http: [{route: [{destination: {host: web}, weight: -1}]}]}`),
@@ -66,7 +66,7 @@ func TestWhatAdmissionSays(t *testing.T) {
 		},
 		"a share without a workload": {
 			stored: released(t, istio, plain, share(20)), asked: with(`{}`), want: `{}`,
-			wantWarning: "this VirtualService has no backend of Service web any more: a release no longer divides requests of it",
+			wantWarning: "sluice: this VirtualService has no backend of Service web any more: a release no longer divides requests of it",
 		},
 	}
 	for name, test := range tests {

@@ -41,7 +41,7 @@ func asking(t require.TestingT, stored *unstructured.Unstructured, service strin
 // marked is a route with record and label, without both for "".
 func marked(t require.TestingT, route *unstructured.Unstructured, record string) *unstructured.Unstructured {
 	root, u := copied(route)
-	require.NoError(t, annotate(root, RecordAnnotation, record))
+	require.NoError(t, setRecord(root, record))
 	require.NoError(t, label(root))
 	return u
 }

@@ -115,8 +115,10 @@ func namespaceOf(root node) string {
 // annotationsOf returns the annotations of a route; nil where there are none.
 func annotationsOf(root node) (map[string]any, error) { return marksOf(root, "annotations") }
 
-// annotate sets an annotation; "" removes it, and the annotations where nothing else is in them.
-func annotate(root node, key, value string) error { return mark(root, "annotations", key, value) }
+// setRecord sets RecordAnnotation; "" removes it, and the annotations where nothing else is in them.
+func setRecord(root node, value string) error {
+	return mark(root, "annotations", RecordAnnotation, value)
+}
 
 // marksOf returns the annotations or the labels of a route.
 func marksOf(root node, field string) (map[string]any, error) {
@@ -128,7 +130,7 @@ func marksOf(root node, field string) (map[string]any, error) {
 	return marks.fields, err
 }
 
-// mark is annotate for annotations and labels.
+// mark sets an annotation or a label; "" removes it, and all of them where it is the last.
 func mark(root node, field, key, value string) error {
 	marks, err := marksOf(root, field)
 	if err != nil {

@@ -62,7 +62,7 @@ func (all records) set(root node, service string, r *record) error {
 	if err != nil {
 		return err
 	}
-	return annotate(root, RecordAnnotation, text)
+	return setRecord(root, text)
 }
 
 // with returns the annotation's value with another record of one Service, nil for none; "" where none is left.

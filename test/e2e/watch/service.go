@@ -3,6 +3,8 @@ package watch
 import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"sluice.dev/sluice/canary"
 )
 
 // service is what the judge knows of one Service.
@@ -21,7 +23,12 @@ func (s *service) endpoints() int {
 	return sum
 }
 
+// observeSlice leaves out sluice's own Services, of which a version has one: its pods come and go. That they are there
+// while requests are sent to it, only requests show.
 func (j *judge) observeSlice(e Event) {
+	if e.Slice.Labels[canary.WorkloadLabel] != "" {
+		return
+	}
 	name := serviceOf(e.Slice)
 	s := j.services[name]
 	if s == nil {

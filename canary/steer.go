@@ -1,0 +1,216 @@
+package canary
+
+import (
+	"strings"
+	"time"
+)
+
+// Traffic moves first, pods follow: before pods of a version are taken away no request is sent to them, and none is
+// sent to pods that cannot answer yet. Where nothing divides requests, all of this has nothing to do.
+
+// steer brings the requests to a share, nil: to the Services themselves. It returns nil once every route says so and
+// its provider has accepted it.
+func (o Observed) steer(want *Share) *Move {
+	t := o.Traffic
+	if len(t.Routes) == 0 {
+		return nil
+	}
+	if want != nil {
+		if move := o.prepare(want); move != nil {
+			return move
+		}
+	}
+	if !t.at(want) {
+		return &Move{Write: &Write{Steer: &Steering{Share: want}}}
+	}
+	return t.waiting()
+}
+
+// prepare makes the two Services select the two versions. What is sent to another canary is taken back before its
+// Service selects this one, whose pods may not be there.
+func (o Observed) prepare(want *Share) *Move {
+	t := o.Traffic
+	switch {
+	case t.Unnamed:
+		return awaits("the revisions of both versions", time.Time{})
+	case t.Missing:
+		return &Move{Write: &Write{SelectPods: true}}
+	case t.Astray && t.sends():
+		return &Move{Write: &Write{Steer: &Steering{Share: stableAlone}}}
+	case t.Astray && t.divided() && t.waiting() != nil:
+		return t.waiting()
+	case t.Astray:
+		return &Move{Write: &Write{SelectPods: true}}
+	case t.at(want):
+		return nil
+	case t.StableEndpoints < o.stableAvailable():
+		return awaits("the endpoints of the stable version's Service", time.Time{})
+	case want.sends() && t.CanaryEndpoints < o.canaryAvailable():
+		return awaits("the endpoints of the canary's Service", time.Time{})
+	}
+	return nil
+}
+
+// awaits is a Move that waits for what wakes the controller, and looks again in case that is lost. Since then it has
+// been waited for, as far as anybody wrote that down.
+func awaits(what string, since time.Time) *Move {
+	return &Move{Wait: lookEvery, awaits: what, since: since}
+}
+
+// waited is how long it has been.
+func (m *Move) waited(now time.Time) time.Duration {
+	if m == nil || m.since.IsZero() {
+		return 0
+	}
+	return now.Sub(m.since)
+}
+
+// share is the current step's; nil where the release does not divide requests.
+func (o Observed) share() *Share {
+	r := o.Release
+	if r.Policy.Divides().None || r.Former != nil || r.Step == 0 || o.size() == 0 {
+		return nil // of three versions of a StatefulSet, two are stable ones, and no Service selects both
+	}
+	return &Share{Weight: r.Policy.step(r.Step).Weight, Match: r.Policy.Match}
+}
+
+// beside is the share while pods of the current step are made: what the canary has, unless that is more than the
+// step's, or there is nobody to answer.
+func (o Observed) beside() *Share {
+	step, has := o.share(), o.Traffic.least()
+	switch {
+	case step == nil:
+		return nil
+	case has == nil || o.Traffic.Astray || has.Weight > step.Weight || o.canaryAvailable() == 0:
+		return stableAlone
+	}
+	return has
+}
+
+// promotion is the share of a canary that is about to become the stable version: requests go to the Service itself,
+// and so to the pods of both by their number. A canary that gets them all keeps them until it is alone.
+func (o Observed) promotion() *Share {
+	if share := o.share(); share != nil && share.Weight == 100 {
+		return share
+	}
+	return nil
+}
+
+// promoted is the promotion's share as it is in force.
+func (o Observed) promoted() *Share {
+	if has := o.Traffic.least(); has != nil && has.Weight == 100 && !o.Traffic.Astray {
+		return has
+	}
+	return nil
+}
+
+// divide steers while a step is under way. It says what it waits for, or what only people can mend, and aborts a
+// step whose deadline is over.
+func (o Observed) divide(want *Share, now time.Time) *Move {
+	r, move := o.Release, o.steer(want)
+	what, long := "", false
+	switch gone := o.gone(); {
+	case o.Traffic.Blocked != "":
+		what, long = o.Traffic.Blocked, true
+	case gone != "":
+		what, long = gone+" is gone, which divided the requests: create it again, or abort the release", true
+	case move == nil || move.awaits == "":
+		return move
+	default:
+		what, long = "it is waited for "+move.awaits, move.waited(now) >= lookEvery
+	}
+	what = "requests are not divided: " + what
+	if r.Phase == Progressing && r.overdue(now) {
+		next := r.to(Aborted, now, what)
+		return &Move{Write: &Write{SetRelease: next}, Event: seen(next)}
+	}
+	if long && !strings.Contains(r.Reason, what) && r.mayTell(now) {
+		return tellOf(r, what, now)
+	}
+	return &Move{Wait: lookEvery}
+}
+
+// withdraw takes the requests off a canary before its pods go: to the stable version's own Service while the
+// workload is held, else to the Service itself. A provider that does not answer holds that up for the step's
+// deadline alone.
+func (o Observed) withdraw(now time.Time) *Move {
+	var to *Share
+	if o.Release.Holds() && o.canBeAlone() {
+		to = stableAlone
+	}
+	return o.patient(o.steer(to), now)
+}
+
+func (o Observed) patient(move *Move, now time.Time) *Move {
+	if move.waited(now) > time.Duration(o.Release.Policy.Deadline) {
+		return nil
+	}
+	return move
+}
+
+// canBeAlone: the stable version's own Service would select all that serve beside the canary.
+func (o Observed) canBeAlone() bool {
+	return !o.Release.Policy.Divides().None && o.Release.Former == nil && !o.mixed() && o.Traffic.Blocked == ""
+}
+
+// giveBack makes the routes what they were, once the canary has no pods that should get nothing. Nothing waits for
+// that: whoever takes the Services of both versions away does.
+func (o Observed) giveBack() *Move {
+	if move := o.steer(nil); move != nil && move.Write != nil {
+		return move
+	}
+	return nil
+}
+
+// take records what was found in front of the workload. What is gone stays in the record: somebody has to know.
+func (o Observed) take() *Move {
+	found := o.Traffic.Found
+	if o.gone() != "" || found.equal(o.Release.Traffic) {
+		return nil
+	}
+	next := o.Release.clone()
+	next.Traffic = found
+	return &Move{Write: &Write{SetRelease: next}, Event: routed(next)}
+}
+
+// stableAvailable counts the available pods of the stable version.
+func (o Observed) stableAvailable() int32 {
+	if o.Kind == StatefulSet {
+		return o.availablePods(o.Workload.Current)
+	}
+	if stable := o.stable(); stable != nil {
+		return stable.AvailableReplicas
+	}
+	return 0
+}
+
+// canaryAvailable counts the available pods of the canary.
+func (o Observed) canaryAvailable() int32 {
+	if o.Kind == StatefulSet {
+		return o.availablePods(o.Release.Canary)
+	}
+	if canary := o.canary(); canary != nil {
+		return canary.AvailableReplicas
+	}
+	return 0
+}
+
+func (o Observed) availablePods(of Revision) int32 {
+	count := int32(0)
+	for _, pod := range o.Pods {
+		if pod.Template == of && pod.Available && !pod.Terminating {
+			count++
+		}
+	}
+	return count
+}
+
+// mixed: pods of another version than the stable one serve with it, since a promotion was superseded.
+func (o Observed) mixed() bool {
+	for i := range o.ReplicaSets {
+		if rs := &o.ReplicaSets[i]; rs.Owned && rs.ReleaseID != o.Release.ID && !o.isStable(rs) && rs.Replicas > 0 {
+			return true
+		}
+	}
+	return false
+}

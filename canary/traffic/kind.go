@@ -1,0 +1,96 @@
+package traffic
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"sluice.dev/sluice/canary/traffic/split"
+)
+
+var ingressKind = schema.GroupKind{Group: "networking.k8s.io", Kind: "Ingress"}
+
+// routeKinds are looked at in this order.
+var routeKinds = []schema.GroupKind{
+	{Group: "gateway.networking.k8s.io", Kind: "HTTPRoute"},
+	{Group: "gateway.networking.k8s.io", Kind: "GRPCRoute"},
+	ingressKind,
+	{Group: "networking.istio.io", Kind: "VirtualService"},
+	{Group: "apisix.apache.org", Kind: "ApisixRoute"},
+}
+
+// absentFor is how long it is remembered that the cluster does not know a kind.
+const absentFor = 30 * time.Second
+
+// kinds tells which kinds of routes the cluster knows.
+type kinds struct {
+	client client.Client
+	now    func() time.Time
+
+	mu     sync.Mutex
+	absent map[schema.GroupKind]time.Time // since when
+}
+
+// known returns the kind in the version that the API server prefers; false where its CRD is not installed.
+func (k *kinds) known(kind schema.GroupKind) (schema.GroupVersionKind, bool, error) {
+	k.mu.Lock()
+	since, absent := k.absent[kind]
+	k.mu.Unlock()
+	if absent && k.now().Sub(since) < absentFor {
+		return schema.GroupVersionKind{}, false, nil
+	}
+	mapping, err := k.client.RESTMapper().RESTMapping(kind)
+	if meta.IsNoMatchError(err) {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		k.absent[kind] = k.now()
+		return schema.GroupVersionKind{}, false, nil
+	}
+	if err != nil {
+		return schema.GroupVersionKind{}, false, fmt.Errorf("looking for the kind %s: %w", kind, err)
+	}
+	return mapping.GroupVersionKind, true, nil
+}
+
+// list returns the objects of a kind in a namespace, none where the cluster does not know the kind.
+func (r *Router) list(ctx context.Context, kind schema.GroupKind, opts ...client.ListOption) ([]*unstructured.Unstructured, error) {
+	known, ok, err := r.kinds.known(kind)
+	if !ok {
+		return nil, err
+	}
+	list := &unstructured.UnstructuredList{}
+	list.SetGroupVersionKind(known.GroupVersion().WithKind(kind.Kind + "List"))
+	switch err := r.client.List(ctx, list, opts...); {
+	case apierrors.IsNotFound(err): // its CRD has just gone
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("listing %s: %w", kind, err)
+	}
+	found := make([]*unstructured.Unstructured, 0, len(list.Items))
+	for i := range list.Items {
+		found = append(found, &list.Items[i])
+	}
+	if len(found) > 0 && r.Found != nil {
+		return found, r.Found(known)
+	}
+	return found, nil
+}
+
+// nameOf returns what people call a route: "httproute/web".
+func nameOf(route *unstructured.Unstructured) string {
+	return strings.ToLower(route.GetKind()) + "/" + route.GetName()
+}
+
+func providerOf(route *unstructured.Unstructured) split.Provider {
+	provider, _ := split.For(route.GroupVersionKind().GroupKind()) // only kinds that have one are listed
+	return provider
+}
