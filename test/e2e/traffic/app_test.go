@@ -95,6 +95,14 @@ func (a *app) only(image string) {
 	require.Len(a.t, answers.Of(image), len(answers), "all go to %s", image)
 }
 
+// back requires that all requests go to one version again. The canary's pods may be gone before the gateway acts on
+// what it has accepted: they still serve.
+func (a *app) back(image string) {
+	a.t.Helper()
+	plane.AwaitCanaryWeight(a.t, a.Name, 0)
+	a.only(image)
+}
+
 // restored requires that nothing is left of a release: the route is byte for byte what it was.
 func (a *app) restored() {
 	a.t.Helper()

@@ -30,7 +30,7 @@ func TestNoRequestIsLostWhenSluiceIsKilledAfterEachOfItsWrites(t *testing.T) {
 			k.alive(func() { a.Abort("web") })
 			a.WaitPhase("web", canary.Aborted, 1)
 			a.PodsOfEventually("web", v2, 0)
-			a.only(v1)
+			a.back(v1)
 			k.alive(func() { a.SetImage("web", v1) })
 			a.restored()
 			a.only(v1)

@@ -57,7 +57,7 @@ func TestNoRequestIsLostByAnAbortAtAnyStep(t *testing.T) {
 			a.Abort("web")
 			a.WaitPhase("web", canary.Aborted, i+1)
 			a.PodsOfEventually("web", image, 0)
-			a.only(v1)
+			a.back(v1)
 		}
 		a.SetImage("web", v1)
 		a.restored()
