@@ -30,4 +30,10 @@
 //     EndpointSlice yet. A canary Ingress whose Service has no endpoint counts for nothing; one that has only
 //     terminating ones loses its share.
 //   - For an Ingress it writes nothing.
+//
+// # What Kubernetes does
+//
+// An EndpointSlice that was written a moment ago is looked at again only a second later. So pods that are being
+// deleted stand there as ready for up to a second, in one Service's slice while they are gone from another's, and get
+// requests: who goes by pods, or by another Service, is early.
 package gateway

@@ -19,8 +19,10 @@ import (
 	"sluice.dev/sluice/test/e2e/harness"
 )
 
-// Grace is how long a deleted pod goes on serving, as one does that ends in its own time.
-const Grace = 1500 * time.Millisecond
+// Grace is how long a deleted pod goes on serving, as one does that ends in its own time. It is what a gateway has to
+// learn of it, which on a busy machine took up to 1.7 s. It hides nothing that is in the wrong order: a terminating
+// pod is not ready, so that a share that is still its own is lost at once.
+const Grace = 3 * time.Second
 
 // Gateway is the data plane of one control plane.
 type Gateway struct {

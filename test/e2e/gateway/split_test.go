@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -17,58 +18,32 @@ import (
 	"sluice.dev/sluice/test/e2e/harness"
 )
 
-// versions makes two Deployments, each with its Service: four pods of v1 behind web, and one of v2 behind next.
-// sluice has no part in it. Requests go to web.
+// versions makes two Deployments, each with its Service: four pods of v1 behind web, and one of v2, next, behind
+// web-canary. sluice has no part in it. Requests go to web.
 func versions(t *testing.T, kind Kind) *harness.Namespace {
 	t.Helper()
 	n := gateway.Env.Namespace(t, harness.OptedOut)
 	n.Unjudged()
 	n.Create(builders.MakeDeployment("web").Replicas(4).Image(v1).Obj())
 	n.Create(builders.MakeDeployment("next").Image(v2).Obj())
-	for _, name := range []string{"web", "next"} {
-		gateway.CreateService(t, n.Name, name, map[string]string{"app": name})
+	for name, app := range map[string]string{"web": "web", "web-canary": "next"} {
+		gateway.CreateService(t, n.Name, name, map[string]string{"app": app})
 	}
 	gateway.CreateRoute(t, kind, n.Name)
 	return n
 }
 
-// split sends a share to the Service next by hand, and returns when it does. 0 takes it back.
+// split sends a share to the Service web-canary by hand, and returns when Traefik does.
 func split(t *testing.T, kind Kind, n *harness.Namespace, percent int) {
 	t.Helper()
 	splits[kind.Name](t, n, percent)
-	want := func(a Answer) bool { return a.Image == v2 }
-	if percent == 0 {
-		want = streak(v1)
-	}
-	gateway.Await(t, Host(n.Name), "the split is in force", want)
-}
-
-// streak asks for a hundred answers of an image in a row: with a share of 20 % there are never that many of the others.
-func streak(image string) func(Answer) bool {
-	seen := 0
-	return func(a Answer) bool {
-		if seen++; a.Image != image {
-			seen = 0
-		}
-		return seen == 100
-	}
-}
-
-// streakBut asks for a hundred answers in a row that are not of an image.
-func streakBut(image string) func(Answer) bool {
-	seen := 0
-	return func(a Answer) bool {
-		if seen++; a.Image == image {
-			seen = 0
-		}
-		return seen == 100
-	}
+	gateway.AwaitCanaryWeight(t, n.Name, float64(percent))
 }
 
 var splits = map[string]func(t *testing.T, n *harness.Namespace, percent int){
 	"HTTPRoute": func(t *testing.T, n *harness.Namespace, percent int) {
 		patch := fmt.Sprintf(`[{"op":"replace","path":"/spec/rules/0/backendRefs","value":[
-			{"name":"web","port":80,"weight":%d},{"name":"next","port":80,"weight":%d}]}]`, 100-percent, percent)
+			{"name":"web","port":80,"weight":%d},{"name":"web-canary","port":80,"weight":%d}]}]`, 100-percent, percent)
 		_, err := gateway.Routes(HTTPRoute, n.Name).Patch(t.Context(), "web", types.JSONPatchType, []byte(patch), metav1.PatchOptions{})
 		require.NoError(t, err)
 	},
@@ -82,7 +57,7 @@ var splits = map[string]func(t *testing.T, n *harness.Namespace, percent int){
 		rules, _, err := unstructured.NestedSlice(canary.Object, "spec", "rules")
 		require.NoError(t, err)
 		path := rules[0].(map[string]any)["http"].(map[string]any)["paths"].([]any)[0].(map[string]any)
-		require.NoError(t, unstructured.SetNestedField(path, "next", "backend", "service", "name"))
+		require.NoError(t, unstructured.SetNestedField(path, "web-canary", "backend", "service", "name"))
 		require.NoError(t, unstructured.SetNestedSlice(canary.Object, rules, "spec", "rules"))
 		_, err = gateway.Routes(Ingress, n.Name).Apply(t.Context(), "next", canary, metav1.ApplyOptions{FieldManager: "test", Force: true})
 		require.NoError(t, err)
@@ -102,13 +77,12 @@ func TestASplitByHandGivesItsShare(t *testing.T) {
 
 			// Back, and only then the pods: nothing is lost.
 			split(t, kind, n, 0)
+			back := time.Now()
 			n.Kubectl("scale", "deployment/next", "--replicas=0")
-			n.PodsOfEventually("next", v2, 0)
-			last, _ := load.LastOf(v2)
 			gateway.awaitGone(t, n, "next")
 			all := load.Stop()
 			require.Empty(t, all.Lost(), "%s", all.Lost())
-			require.Less(t, last, all[len(all)-1].At)
+			require.Empty(t, all.Between(back, time.Now()).Of(v2), "what Traefik says is what it does")
 			require.Greater(t, len(all), 200)
 		})
 	}
@@ -118,6 +92,53 @@ func TestASplitByHandGivesItsShare(t *testing.T) {
 func (g *Gateway) awaitGone(t *testing.T, n *harness.Namespace, app string) {
 	t.Helper()
 	n.Kubectl("wait", "--for=delete", "pod", "--selector=app="+app, "--timeout=30s")
+}
+
+// awaitStreak returns when a hundred answers in a row were not of an image, while it had 20 %.
+func (g *Gateway) awaitStreak(t *testing.T, n *harness.Namespace, but string) time.Time {
+	t.Helper()
+	seen := 0
+	g.Await(t, Host(n.Name), "no pod of "+but+" answers", func(a Answer) bool {
+		if seen++; a.Image == but {
+			seen = 0
+		}
+		return seen == 100
+	})
+	return time.Now()
+}
+
+// TestTheStatusOfARouteComesBeforeWhatItSays measures it: whoever goes by the status is early by so much.
+func TestTheStatusOfARouteComesBeforeWhatItSays(t *testing.T) {
+	n := versions(t, HTTPRoute)
+	var early []time.Duration
+	for i := range 20 {
+		percent := 20 * (i%2 + 1)
+		splits["HTTPRoute"](t, n, percent)
+		n.Eventually("the route is accepted", func(context.Context) error { return accepted(gateway.ReadRoute(t, HTTPRoute, n.Name)) })
+		early = append(early, gateway.AwaitCanaryWeight(t, n.Name, float64(percent)))
+	}
+	slices.Sort(early)
+	t.Logf("the configuration is in force after the status: median %s, at most %s", early[len(early)/2], early[len(early)-1])
+	require.Less(t, early[len(early)-1], 5*time.Second)
+}
+
+// accepted returns why a route is not accepted as it is now.
+func accepted(route *unstructured.Unstructured) error {
+	parents, _, err := unstructured.NestedSlice(route.Object, "status", "parents")
+	if err != nil || len(parents) == 0 {
+		return fmt.Errorf("no parent has written a status: %w", err)
+	}
+	conditions, _, err := unstructured.NestedSlice(parents[0].(map[string]any), "conditions")
+	if err != nil {
+		return err
+	}
+	for _, c := range conditions {
+		condition := c.(map[string]any)
+		if condition["status"] != "True" || condition["observedGeneration"] != route.GetGeneration() {
+			return fmt.Errorf("at generation %d: %v", route.GetGeneration(), condition)
+		}
+	}
+	return nil
 }
 
 // TestLossesAreSeen breaks the order on purpose: the pods go while they still get 20 %.
@@ -133,8 +154,7 @@ func TestLossesAreSeen(t *testing.T) {
 			n.Kubectl("scale", "deployment/next", "--replicas=0")
 			gateway.awaitGone(t, n, "next")
 			gone := time.Now()
-			gateway.Await(t, Host(n.Name), "no pod answers", streakBut(v2))
-			settled := time.Now()
+			settled := gateway.awaitStreak(t, n, v2)
 			later := gateway.Burst(t, Host(n.Name), 1000)
 			all := load.Stop()
 			lost := all.Lost()
@@ -153,7 +173,7 @@ func TestLossesAreSeen(t *testing.T) {
 // TestAnAddressIsAnsweredByItsPodAsLongAsThereIsOne asks pods themselves.
 func TestAnAddressIsAnsweredByItsPodAsLongAsThereIsOne(t *testing.T) {
 	n := versions(t, HTTPRoute)
-	endpoint := gateway.Endpoints(t, n.Name, "next")[0]
+	endpoint := gateway.Endpoints(t, n.Name, "web-canary")[0]
 	c := &sender{http: &http.Client{Timeout: patience}}
 	ask := func() Answer { return c.get("http://" + endpoint + "/") }
 	first := ask()
@@ -176,7 +196,7 @@ func TestAnAddressIsAnsweredByItsPodAsLongAsThereIsOne(t *testing.T) {
 
 	pod := n.PodsOfEventually("next", v2, 1)[0]
 	n.WaitDeployment("next", "its new pod is ready", harness.Complete)
-	endpoint = gateway.Endpoints(t, n.Name, "next")[0]
+	endpoint = gateway.Endpoints(t, n.Name, "web-canary")[0]
 	require.Equal(t, pod, ask().Pod)
 	status := `{"status":{"conditions":[{"type":"Ready","status":"False"}]}}`
 	_, err := n.Admin.CoreV1().Pods(n.Name).Patch(t.Context(), pod, types.StrategicMergePatchType, []byte(status), metav1.PatchOptions{}, "status")

@@ -81,7 +81,7 @@ func (a *app) share(image string, percent float64) {
 	a.t.Helper()
 	took := plane.AwaitCanaryWeight(a.t, a.Name, percent)
 	answers := plane.Burst(a.t, gateway.Host(a.Name), sample)
-	require.Empty(a.t, answers.Lost(), "%s", answers.Lost())
+	require.Empty(a.t, answers.Lost())
 	got := answers.Shares()[image]
 	require.InDelta(a.t, percent, got, within, "%s of %d requests", image, sample)
 	a.t.Logf("%g %%: %.2f %% of %d requests went to %s; the gateway had it %s after the step waited", percent, got, sample, image, took.Round(time.Millisecond))
@@ -91,8 +91,33 @@ func (a *app) share(image string, percent float64) {
 func (a *app) only(image string) {
 	a.t.Helper()
 	answers := plane.Burst(a.t, gateway.Host(a.Name), 2000)
-	require.Empty(a.t, answers.Lost(), "%s", answers.Lost())
-	require.Len(a.t, answers.Of(image), len(answers), "all go to %s", image)
+	require.Empty(a.t, answers.Lost())
+	for _, answer := range answers {
+		require.Equal(a.t, image, answer.Image, "%s", answer)
+	}
+}
+
+// back requires that all requests go to one version again. The canary's pods may be gone before the gateway acts on
+// what it has accepted: they still serve.
+func (a *app) back(image string) {
+	a.t.Helper()
+	plane.AwaitCanaryWeight(a.t, a.Name, 0)
+	a.only(image)
+}
+
+// promoted requires that nothing is left of a release and, once the old pods are not known as ready any more, that all
+// requests go to the new version: until then Kubernetes gives them some in any rolling update.
+func (a *app) promoted(image string) {
+	a.t.Helper()
+	a.restored()
+	inARow := 0
+	plane.Await(a.t, gateway.Host(a.Name), "the old pods get no requests", func(answer gateway.Answer) bool {
+		if inARow++; answer.Image != image {
+			inARow = 0
+		}
+		return inARow == 200
+	})
+	a.only(image)
 }
 
 // restored requires that nothing is left of a release: the route is byte for byte what it was.
@@ -126,7 +151,7 @@ func (a *app) gone() {
 func (a *app) nothingLost() gateway.Answers {
 	a.t.Helper()
 	all := a.load.Stop()
-	require.Empty(a.t, all.Lost(), "of %d requests are lost: %s", len(all), all.Lost())
+	require.Empty(a.t, all.Lost(), "of %d requests", len(all))
 	require.NotEmpty(a.t, all)
 	a.t.Logf("%d requests, none lost", len(all))
 	return all

@@ -32,12 +32,16 @@ func TestAChartThatRewritesItsRouteInMidReleaseBreaksNothing(t *testing.T) {
 				a.share(v2, 80)
 				split := time.Now()
 
-				rewritten := n.Run(helm, chart("template", "--set", "image="+v2+",route.path=/", "--show-only", "templates/route.yaml")...)
+				rewritten := n.Run(helm, chart("template", "--set", "image="+v2, "--show-only", "templates/route.yaml")...)
 				file := n.File("route.yaml", []byte(rewritten.Stdout))
 				for range 3 {
-					n.Replace(file)
 					n.Run(helm, chart("upgrade", "--set", "image="+v2)...)
 				}
+				// The last ones: what kubectl replaces is no longer Helm 4's to apply.
+				for range 3 {
+					n.Replace(file)
+				}
+				a.original.SetAnnotations(nil) // the file has none of those that Helm adds
 				a.unbroken(split, v2, 80)
 				a.share(v2, 80)
 				a.Approve("web")
