@@ -19,10 +19,10 @@ import (
 
 const (
 	replicas = 10
-	rate     = 200 // requests a second
+	rate     = 200    // requests a second
 	sample   = 10_000 // requests, where it is about the share
 	few      = 2000   // where it is about something else
-	within   = 1.0 // percentage point
+	within   = 1.0    // percentage point
 )
 
 // app is a Deployment "web" of ten pods with a Service and a route, and two hundred requests a second to it.
