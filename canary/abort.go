@@ -16,7 +16,7 @@ func abort(o Observed, now time.Time) Move {
 	if move := unpin(o); move != nil {
 		return *move
 	}
-	return orNothing(o.giveBack())
+	return orNothing(o.giveBack(now))
 }
 
 // revert ends a release whose stable template is back in the spec.
@@ -40,7 +40,7 @@ func revert(o Observed, now time.Time) Move {
 		}
 		return Move{Write: &Write{DeleteReplicaSet: rs}}
 	}
-	if move := o.giveBack(); move != nil {
+	if move := o.giveBack(now); move != nil {
 		return *move
 	}
 	if o.Recorded {

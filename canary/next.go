@@ -125,7 +125,7 @@ func progress(o Observed, m mechanics, now time.Time) Move {
 		if move := m.idle(now); move != nil {
 			return *move
 		}
-		return orNothing(o.giveBack())
+		return orNothing(o.giveBack(now))
 	}
 	if move := m.clear(now); move != nil {
 		return *move

@@ -46,6 +46,8 @@ func (o Observed) prepare(want *Share) *Move {
 		return &Move{Write: &Write{SelectPods: true}}
 	case t.at(want):
 		return nil
+	case t.Unlisted:
+		return awaits("the endpoints of sluice's Services", time.Time{})
 	case t.StableEndpoints < o.stableAvailable():
 		return awaits("the endpoints of the stable version's Service", time.Time{})
 	case want.sends() && t.CanaryEndpoints < o.canaryAvailable():
@@ -109,14 +111,14 @@ func (o Observed) promoted() *Share {
 	return nil
 }
 
-// alone: an adopted canary of full size has replaced every other pod of its Deployment.
+// alone: an adopted canary of full size has replaced every other pod of its Deployment, also in the endpoints.
 func (o Observed) alone(canary *ReplicaSet) bool {
 	for _, rs := range o.ReplicaSets {
 		if rs.Owned && rs.UID != canary.UID && (rs.Replicas > 0 || rs.StatusReplicas > 0) {
 			return false
 		}
 	}
-	return true
+	return o.Traffic.OnlyCanary
 }
 
 // divide steers while a step is under way. It says what it waits for, or what only people can mend, and aborts a
@@ -182,14 +184,20 @@ func (o Observed) canBeAlone() bool {
 	return !o.Release.Policy.Divides().None && o.Release.Former == nil && !o.mixed() && o.Traffic.Blocked == ""
 }
 
-// giveBack makes the routes what they were, once the canary has no pods that should get nothing. Nothing waits for
-// that: whoever takes the Services of both versions away does.
-func (o Observed) giveBack() *Move {
+// giveBack makes the routes what they were, once no pods of the canary are left behind the Services, at most for the
+// step's deadline. That gateways accept it nothing waits for: whoever takes the Services of both versions away does.
+func (o Observed) giveBack(now time.Time) *Move {
+	if o.Traffic.divided() && !o.Traffic.OnlyStable && o.Traffic.StableEndpoints > 0 && !o.Release.overdue(now) {
+		return &Move{Wait: lookAtEndpoints}
+	}
 	if move := o.steer(nil); move != nil && move.Write != nil {
 		return move
 	}
 	return nil
 }
+
+// lookAtEndpoints is how often endpoints of the user's own Services are looked at, which are not watched.
+const lookAtEndpoints = 500 * time.Millisecond
 
 // take records what was found in front of the workload. What is gone stays in the record: somebody has to know.
 func (o Observed) take() *Move {

@@ -64,9 +64,10 @@ func (r *Router) divide(ctx context.Context, w Workload, p part, share split.Sha
 	return r.writeCanary(ctx, w, p.companion, result.Companion)
 }
 
-// restore deletes the canary Ingress before the main one is given back, for the same reason.
+// restore gives a route back and then deletes its canary Ingress: what the main one points at meanwhile may have no
+// pods any more.
 func (r *Router) restore(ctx context.Context, p part) error {
-	if p.companion == nil {
+	if _, divided := split.Recorded(p.route)[p.names.Service]; divided {
 		return r.ask(ctx, p, nil)
 	}
 	uid := p.companion.GetUID()
