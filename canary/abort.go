@@ -99,8 +99,7 @@ func drain(o Observed, rs *ReplicaSet, now time.Time) *Move {
 	if move := takeBack(rs); move != nil {
 		return move
 	}
-	whole := o.ownedAvailable() >= o.Workload.Replicas-o.Workload.MaxUnavailable
-	if rs.Marks.Phase == Promoting && rs.AvailableReplicas > 0 && !whole && !o.Release.overdue(now) {
+	if rs.Marks.Phase == Promoting && rs.AvailableReplicas > 0 && !o.whole() && !o.Release.overdue(now) {
 		return &Move{Wait: o.Release.left(now)}
 	}
 	if rs.Replicas > 0 {

@@ -40,7 +40,7 @@ func forward(o Observed, now time.Time) Move {
 	if move := slipped(o, m, now); move != nil {
 		return *move
 	}
-	if move := o.rescue(); move != nil {
+	if move := o.atOnce(); move != nil {
 		return *move
 	}
 	if r.Since == nil {

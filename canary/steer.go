@@ -159,16 +159,23 @@ func (o Observed) withdraw(now time.Time) *Move {
 	return o.patient(o.steer(to), now)
 }
 
-// rescue takes the requests off a canary that has lost every pod, whatever goes on.
-func (o Observed) rescue() *Move {
-	t := o.Traffic
-	if !t.sends() || t.CanaryEndpoints > 0 || t.StableEndpoints == 0 {
+// atOnce takes the requests off a canary that has lost every pod, or that was aborted just now, before anything else.
+func (o Observed) atOnce() *Move {
+	t, r := o.Traffic, o.Release
+	over := r.Since == nil && (r.Phase == Aborted || r.Phase == Reverting) && o.whole()
+	if !t.sends() || t.StableEndpoints == 0 || (t.CanaryEndpoints > 0 && !over) {
 		return nil
 	}
-	if o.Release.Holds() && o.canBeAlone() {
+	if r.Holds() && o.canBeAlone() {
 		return &Move{Write: &Write{Steer: &Steering{Share: stableAlone}}}
 	}
 	return &Move{Write: &Write{Steer: &Steering{}}}
+}
+
+// whole: the Deployment's own pods are as many as its strategy allows. Those of a StatefulSet are fewer for as long as
+// it has a canary.
+func (o Observed) whole() bool {
+	return o.Kind == StatefulSet || o.ownedAvailable() >= o.Workload.Replicas-o.Workload.MaxUnavailable
 }
 
 func (o Observed) patient(move *Move, now time.Time) *Move {
