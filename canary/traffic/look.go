@@ -51,8 +51,14 @@ func (r *Router) Look(ctx context.Context, w Workload) (*View, error) {
 	for _, s := range lost {
 		l.lost(s)
 	}
+	if err := l.readGrants(ctx); err != nil {
+		return nil, err
+	}
 	for _, s := range candidates {
 		if err := l.service(ctx, s); err != nil {
+			return nil, err
+		}
+		if err := l.elsewhere(ctx, s); err != nil {
 			return nil, err
 		}
 	}
@@ -68,6 +74,7 @@ type look struct {
 	routes   []*unstructured.Unstructured // of the namespace, without canary Ingresses of sluice's
 	canaries map[string]*unstructured.Unstructured
 	classes  ingressClasses
+	grants   []grant
 	notes    notes
 	seen     []string // routes that are divided, or can be
 	why      map[string]string
