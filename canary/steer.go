@@ -15,6 +15,9 @@ func (o Observed) steer(want *Share) *Move {
 	if len(t.Routes) == 0 {
 		return nil
 	}
+	if want != nil && want.Weight < 100 && !t.Missing && t.StableEndpoints == 0 && o.stableAvailable() == 0 {
+		want = nil // nobody would answer: whoever there is gets what comes
+	}
 	if want != nil {
 		if move := o.prepare(want); move != nil {
 			return move
@@ -43,6 +46,8 @@ func (o Observed) prepare(want *Share) *Move {
 		return &Move{Write: &Write{SelectPods: true}}
 	case t.at(want):
 		return nil
+	case t.Unlisted:
+		return awaits("the endpoints of sluice's Services", time.Time{})
 	case t.StableEndpoints < o.stableAvailable():
 		return awaits("the endpoints of the stable version's Service", time.Time{})
 	case want.sends() && t.CanaryEndpoints < o.canaryAvailable():
@@ -68,8 +73,8 @@ func (m *Move) waited(now time.Time) time.Duration {
 // share is the current step's; nil where the release does not divide requests.
 func (o Observed) share() *Share {
 	r := o.Release
-	if r.Policy.Divides().None || r.Former != nil || r.Step == 0 || o.size() == 0 {
-		return nil // of three versions of a StatefulSet, two are stable ones, and no Service selects both
+	if r.Step == 0 || o.size() == 0 || !o.canBeAlone() {
+		return nil
 	}
 	return &Share{Weight: r.Policy.step(r.Step).Weight, Match: r.Policy.Match}
 }
@@ -106,21 +111,22 @@ func (o Observed) promoted() *Share {
 	return nil
 }
 
-// alone: an adopted canary of full size has replaced every other pod of its Deployment.
+// alone: an adopted canary of full size has replaced every other pod of its Deployment, also in the endpoints.
 func (o Observed) alone(canary *ReplicaSet) bool {
 	for _, rs := range o.ReplicaSets {
 		if rs.Owned && rs.UID != canary.UID && (rs.Replicas > 0 || rs.StatusReplicas > 0) {
 			return false
 		}
 	}
-	return true
+	return o.Traffic.OnlyCanary
 }
 
 // divide steers while a step is under way. It says what it waits for, or what only people can mend, and aborts a
 // step whose deadline is over.
 func (o Observed) divide(want *Share, now time.Time) *Move {
 	r, move := o.Release, o.steer(want)
-	what, long := "", false
+	var what string
+	var long bool
 	switch gone := o.gone(); {
 	case o.Traffic.Blocked != "":
 		what, long = o.Traffic.Blocked, true
@@ -153,6 +159,25 @@ func (o Observed) withdraw(now time.Time) *Move {
 	return o.patient(o.steer(to), now)
 }
 
+// atOnce takes the requests off a canary that has lost every pod, or that was aborted just now, before anything else.
+func (o Observed) atOnce() *Move {
+	t, r := o.Traffic, o.Release
+	over := r.Since == nil && (r.Phase == Aborted || r.Phase == Reverting) && o.whole()
+	if !t.sends() || t.StableEndpoints == 0 || (t.CanaryEndpoints > 0 && !over) {
+		return nil
+	}
+	if r.Holds() && o.canBeAlone() {
+		return &Move{Write: &Write{Steer: &Steering{Share: stableAlone}}}
+	}
+	return &Move{Write: &Write{Steer: &Steering{}}}
+}
+
+// whole: the Deployment's own pods are as many as its strategy allows. Those of a StatefulSet are fewer for as long as
+// it has a canary.
+func (o Observed) whole() bool {
+	return o.Kind == StatefulSet || o.ownedAvailable() >= o.Workload.Replicas-o.Workload.MaxUnavailable
+}
+
 func (o Observed) patient(move *Move, now time.Time) *Move {
 	if move.waited(now) > time.Duration(o.Release.Policy.Deadline) {
 		return nil
@@ -160,19 +185,26 @@ func (o Observed) patient(move *Move, now time.Time) *Move {
 	return move
 }
 
-// canBeAlone: the stable version's own Service would select all that serve beside the canary.
+// canBeAlone: the stable version's own Service would select all that serve beside the canary. Of three versions two
+// are stable ones, and no Service selects both.
 func (o Observed) canBeAlone() bool {
 	return !o.Release.Policy.Divides().None && o.Release.Former == nil && !o.mixed() && o.Traffic.Blocked == ""
 }
 
-// giveBack makes the routes what they were, once the canary has no pods that should get nothing. Nothing waits for
-// that: whoever takes the Services of both versions away does.
-func (o Observed) giveBack() *Move {
+// giveBack makes the routes what they were, once no pods of the canary are left behind the Services, at most for the
+// step's deadline. That gateways accept it nothing waits for: whoever takes the Services of both versions away does.
+func (o Observed) giveBack(now time.Time) *Move {
+	if o.Traffic.divided() && !o.Traffic.OnlyStable && o.Traffic.StableEndpoints > 0 && !o.Release.overdue(now) {
+		return &Move{Wait: lookAtEndpoints}
+	}
 	if move := o.steer(nil); move != nil && move.Write != nil {
 		return move
 	}
 	return nil
 }
+
+// lookAtEndpoints is how often endpoints of the user's own Services are looked at, which are not watched.
+const lookAtEndpoints = 500 * time.Millisecond
 
 // take records what was found in front of the workload. What is gone stays in the record: somebody has to know.
 func (o Observed) take() *Move {

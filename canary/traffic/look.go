@@ -302,7 +302,7 @@ func (l *look) finish(ctx context.Context, candidates []*service) error {
 	v, state := l.view, &l.view.State
 	var names []string
 	for _, s := range v.services {
-		names = append(names, s.names.Stable, s.names.Canary)
+		names = append(names, s.names.Service, s.names.Stable, s.names.Canary)
 		if s.lost != "" {
 			continue
 		}
@@ -310,16 +310,25 @@ func (l *look) finish(ctx context.Context, candidates []*service) error {
 		state.Astray = state.Astray || s.astray(l.workload)
 		state.Unnamed = state.Unnamed || (l.workload.Stable == "" || l.workload.Canary == "") && (s.stable == nil || s.canary == nil)
 	}
-	counts, err := l.endpoints(ctx, l.workload.Namespace, names)
+	ready, err := l.endpoints(ctx, l.workload.Namespace, names)
 	if err != nil {
 		return err
 	}
+	state.OnlyStable, state.OnlyCanary = true, true
 	for i, s := range v.services {
-		stable, onCanary := counts[s.names.Stable], counts[s.names.Canary]
-		if i > 0 {
-			stable, onCanary = min(stable, state.StableEndpoints), min(onCanary, state.CanaryEndpoints)
+		own, stable, onCanary := ready[s.names.Service], ready[s.names.Stable], ready[s.names.Canary]
+		if s.lost != "" {
+			own = nil // they are not the workload's
 		}
-		state.StableEndpoints, state.CanaryEndpoints = stable, onCanary
+		state.Unlisted = state.Unlisted || stable == nil || onCanary == nil
+		state.OnlyStable = state.OnlyStable && own.within(stable) && len(onCanary) == 0
+		state.OnlyCanary = state.OnlyCanary && own.within(onCanary)
+		if i == 0 || int32(len(stable)) < state.StableEndpoints {
+			state.StableEndpoints = int32(len(stable)) // as many as a namespace has pods
+		}
+		if i == 0 || int32(len(onCanary)) < state.CanaryEndpoints {
+			state.CanaryEndpoints = int32(len(onCanary))
+		}
 	}
 	if len(l.seen) == 0 && len(l.notes) == 0 {
 		return nil

@@ -65,9 +65,10 @@ func (r *Router) divide(ctx context.Context, w Workload, p part, share split.Sha
 	return r.writeCanary(ctx, w, p.companion, result.Companion)
 }
 
-// restore deletes the canary Ingress before the main one is given back, for the same reason.
+// restore gives a route back and then deletes its canary Ingress: what the main one points at meanwhile may have no
+// pods any more.
 func (r *Router) restore(ctx context.Context, p part) error {
-	if p.companion == nil {
+	if p.companion == nil || slices.Contains(recorded(p.route, ""), p.names.Service) {
 		return r.ask(ctx, p, nil)
 	}
 	return r.deleteCanary(ctx, p.companion)
