@@ -321,9 +321,26 @@ func (l *look) finish(ctx context.Context, candidates []*service) error {
 	if err != nil {
 		return err
 	}
+	v.count(ready)
+	if len(l.seen) == 0 && len(l.notes) == 0 {
+		return nil
+	}
+	state.Found = &canary.Found{Routes: l.seen, Notes: l.notes}
+	for _, s := range candidates {
+		state.Found.Services = append(state.Found.Services, s.Name)
+	}
+	return nil
+}
+
+// count says what the ready pods behind each Service come to.
+func (v *View) count(ready map[string]podSet) {
+	state := &v.State
 	state.OnlyStable, state.OnlyCanary = true, true
 	for i, s := range v.services {
 		own, stable, onCanary := ready[s.names.Service], ready[s.names.Stable], ready[s.names.Canary]
+		if s.lost != "" {
+			own = nil // they are not the workload's
+		}
 		state.Unlisted = state.Unlisted || (s.lost == "" && (stable == nil || onCanary == nil))
 		state.OnlyStable = state.OnlyStable && own.within(stable) && len(onCanary) == 0
 		state.OnlyCanary = state.OnlyCanary && own.within(onCanary)
@@ -334,14 +351,6 @@ func (l *look) finish(ctx context.Context, candidates []*service) error {
 			state.CanaryEndpoints = int32(len(onCanary))
 		}
 	}
-	if len(l.seen) == 0 && len(l.notes) == 0 {
-		return nil
-	}
-	state.Found = &canary.Found{Routes: l.seen, Notes: l.notes}
-	for _, s := range candidates {
-		state.Found.Services = append(state.Found.Services, s.Name)
-	}
-	return nil
 }
 
 // isCanaryIngress tells whether an Ingress is one of sluice's beside another: by its label, or where somebody took that

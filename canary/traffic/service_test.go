@@ -1,11 +1,13 @@
 package traffic
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/selection"
@@ -173,6 +175,41 @@ func TestEndpointsAreThoseOfTheServiceWithTheFewest(t *testing.T) {
 	state := w.look().State
 	require.EqualValues(t, 8, state.StableEndpoints)
 	require.EqualValues(t, 2, state.CanaryEndpoints)
+	require.False(t, state.Unlisted)
+	require.False(t, state.OnlyStable || state.OnlyCanary, "web has pods of neither")
+}
+
+// TestWhoseEndpointsTheServiceItselfHas: all pods of a Service are those of one version, or not.
+func TestWhoseEndpointsTheServiceItselfHas(t *testing.T) {
+	of := func(service, pods string, ready int) []client.Object {
+		objects := endpointsOf(pods, ready)
+		for _, o := range objects {
+			o.SetName(service + "-" + o.GetName())
+			o.SetLabels(map[string]string{discoveryv1.LabelServiceName: service})
+		}
+		return objects
+	}
+	tests := map[string]struct {
+		endpoints            [][]client.Object
+		wantStable           bool
+		wantCanary, unlisted bool
+	}{
+		"of no pods":        {wantStable: true, wantCanary: true, unlisted: true},
+		"the stable one's":  {endpoints: [][]client.Object{of("web", "a", 3), of("web-stable", "a", 3), of("web-canary", "b", 0)}, wantStable: true},
+		"the canary's":      {endpoints: [][]client.Object{of("web", "b", 3), of("web-stable", "a", 0), of("web-canary", "b", 3)}, wantCanary: true},
+		"both":              {endpoints: [][]client.Object{of("web", "a", 3), of("web", "b", 1), of("web-stable", "a", 3), of("web-canary", "b", 1)}},
+		"behind the canary": {endpoints: [][]client.Object{of("web", "a", 3), of("web-stable", "a", 3), of("web-canary", "b", 1)}},
+		"not yet listed":    {endpoints: [][]client.Object{of("web", "a", 3), of("web-stable", "a", 3)}, wantStable: true, unlisted: true},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := makeWorld(t, append(slices.Concat(test.endpoints...), serviceOf("web"), httpRoute("a", "web"))...)
+			state := w.look().State
+			require.Equal(t, test.wantStable, state.OnlyStable)
+			require.Equal(t, test.wantCanary, state.OnlyCanary)
+			require.Equal(t, test.unlisted, state.Unlisted)
+		})
+	}
 }
 
 func TestALongNameIsCut(t *testing.T) {

@@ -172,8 +172,8 @@ func (a *app) owns(route *unstructured.Unstructured) {
 			continue
 		}
 		var fields map[string]map[string]map[string]any
-		require.NoError(a.t, json.Unmarshal(entry.FieldsV1.Raw, &fields))
-		require.Equal(a.t, []string{"f:metadata"}, slices.Collect(maps.Keys(fields)), "%s", entry.FieldsV1.Raw)
+		require.NoError(a.t, json.Unmarshal(entry.FieldsV1.GetRawBytes(), &fields))
+		require.Equal(a.t, []string{"f:metadata"}, slices.Collect(maps.Keys(fields)), "%s", entry.FieldsV1.GetRawString())
 		for part, keys := range fields["f:metadata"] {
 			delete(keys, ".")
 			for key := range keys {
