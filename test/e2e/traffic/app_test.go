@@ -110,6 +110,12 @@ func (a *app) back(image string) {
 func (a *app) promoted(image string) {
 	a.t.Helper()
 	a.restored()
+	a.alone(image)
+}
+
+// alone requires that all requests go to one version, once the pods of others are not known as ready any more.
+func (a *app) alone(image string) {
+	a.t.Helper()
 	inARow := 0
 	plane.Await(a.t, gateway.Host(a.Name), "the old pods get no requests", func(answer gateway.Answer) bool {
 		if inARow++; answer.Image != image {
