@@ -144,8 +144,6 @@ func restoreStable(o Observed, now time.Time) *Move {
 		return nil
 	case !r.Restoring:
 		return startRestoring(o, now, true)
-	case o.Traffic.divided() && o.promoted() == nil && o.giveBack() != nil:
-		return o.giveBack() // whatever serves is to get what comes
 	case d.ObservedGeneration < d.Generation:
 		return &Move{} // the deployment controller does not know the pinned maxSurge yet
 	case stable == nil:

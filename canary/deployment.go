@@ -7,7 +7,14 @@ type deployment struct{ Observed }
 
 func (d deployment) lifted() bool { return !d.Workload.Paused }
 
-func (d deployment) restore(now time.Time) *Move { return restoreStable(d.Observed, now) }
+func (d deployment) restore(now time.Time) *Move {
+	if d.Release.Restoring && d.Traffic.StableEndpoints == 0 && d.promoted() == nil {
+		if move := d.giveBack(); move != nil {
+			return move // whatever serves is to get what comes
+		}
+	}
+	return restoreStable(d.Observed, now)
+}
 
 func (d deployment) promote(now time.Time) Move { return promote(d.Observed, now) }
 

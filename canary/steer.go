@@ -15,6 +15,9 @@ func (o Observed) steer(want *Share) *Move {
 	if len(t.Routes) == 0 {
 		return nil
 	}
+	if want != nil && want.Weight < 100 && !t.Missing && t.StableEndpoints == 0 && o.stableAvailable() == 0 {
+		want = nil // nobody would answer: whoever there is gets what comes
+	}
 	if want != nil {
 		if move := o.prepare(want); move != nil {
 			return move
@@ -68,8 +71,8 @@ func (m *Move) waited(now time.Time) time.Duration {
 // share is the current step's; nil where the release does not divide requests.
 func (o Observed) share() *Share {
 	r := o.Release
-	if r.Policy.Divides().None || r.Former != nil || r.Step == 0 || o.size() == 0 {
-		return nil // of three versions of a StatefulSet, two are stable ones, and no Service selects both
+	if r.Step == 0 || o.size() == 0 || !o.canBeAlone() {
+		return nil
 	}
 	return &Share{Weight: r.Policy.step(r.Step).Weight, Match: r.Policy.Match}
 }
@@ -120,7 +123,8 @@ func (o Observed) alone(canary *ReplicaSet) bool {
 // step whose deadline is over.
 func (o Observed) divide(want *Share, now time.Time) *Move {
 	r, move := o.Release, o.steer(want)
-	what, long := "", false
+	var what string
+	var long bool
 	switch gone := o.gone(); {
 	case o.Traffic.Blocked != "":
 		what, long = o.Traffic.Blocked, true
@@ -153,6 +157,18 @@ func (o Observed) withdraw(now time.Time) *Move {
 	return o.patient(o.steer(to), now)
 }
 
+// rescue takes the requests off a canary that has lost every pod, whatever goes on.
+func (o Observed) rescue() *Move {
+	t := o.Traffic
+	if !t.sends() || t.CanaryEndpoints > 0 || t.StableEndpoints == 0 {
+		return nil
+	}
+	if o.Release.Holds() && o.canBeAlone() {
+		return &Move{Write: &Write{Steer: &Steering{Share: stableAlone}}}
+	}
+	return &Move{Write: &Write{Steer: &Steering{}}}
+}
+
 func (o Observed) patient(move *Move, now time.Time) *Move {
 	if move.waited(now) > time.Duration(o.Release.Policy.Deadline) {
 		return nil
@@ -160,7 +176,8 @@ func (o Observed) patient(move *Move, now time.Time) *Move {
 	return move
 }
 
-// canBeAlone: the stable version's own Service would select all that serve beside the canary.
+// canBeAlone: the stable version's own Service would select all that serve beside the canary. Of three versions two
+// are stable ones, and no Service selects both.
 func (o Observed) canBeAlone() bool {
 	return !o.Release.Policy.Divides().None && o.Release.Former == nil && !o.mixed() && o.Traffic.Blocked == ""
 }

@@ -55,7 +55,7 @@ func (a *app) abortAndMeasure(image string) time.Duration {
 	require.NoError(a.t, err)
 	a.WaitPhase("web", canary.Aborted, 1)
 	a.PodsOfEventually("web", image, 0)
-	a.back(v1)
+	a.settle(v1)
 	last, ok := a.load.LastOf(image)
 	require.True(a.t, ok)
 	return max(0, last.Sub(begun))

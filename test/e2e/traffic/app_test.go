@@ -19,9 +19,10 @@ import (
 
 const (
 	replicas = 10
-	rate     = 200 // requests a second
-	sample   = 10_000
-	within   = 1.0 // percentage point
+	rate     = 200    // requests a second
+	sample   = 10_000 // requests, where it is about the share
+	few      = 2000   // where it is about something else
+	within   = 1.0    // percentage point
 )
 
 // app is a Deployment "web" of ten pods with a Service and a route, and two hundred requests a second to it.
@@ -77,20 +78,20 @@ func (a *app) next(step int) {
 }
 
 // share requires that requests are shared as a step says.
-func (a *app) share(image string, percent float64) {
+func (a *app) share(image string, percent float64, requests int) {
 	a.t.Helper()
 	took := plane.AwaitCanaryWeight(a.t, a.Name, percent)
-	answers := plane.Burst(a.t, gateway.Host(a.Name), sample)
+	answers := plane.Burst(a.t, gateway.Host(a.Name), requests)
 	require.Empty(a.t, answers.Lost())
 	got := answers.Shares()[image]
-	require.InDelta(a.t, percent, got, within, "%s of %d requests", image, sample)
-	a.t.Logf("%g %%: %.2f %% of %d requests went to %s; the gateway had it %s after the step waited", percent, got, sample, image, took.Round(time.Millisecond))
+	require.InDelta(a.t, percent, got, within, "%s of %d requests", image, requests)
+	a.t.Logf("%g %%: %.2f %% of %d requests went to %s; the gateway had it %s after the step waited", percent, got, requests, image, took.Round(time.Millisecond))
 }
 
 // only requires that from now on one version answers, as long as it takes to see that.
 func (a *app) only(image string) {
 	a.t.Helper()
-	answers := plane.Burst(a.t, gateway.Host(a.Name), 2000)
+	answers := plane.Burst(a.t, gateway.Host(a.Name), few)
 	require.Empty(a.t, answers.Lost())
 	for _, answer := range answers {
 		require.Equal(a.t, image, answer.Image, "%s", answer)
@@ -110,20 +111,20 @@ func (a *app) back(image string) {
 func (a *app) promoted(image string) {
 	a.t.Helper()
 	a.restored()
-	a.alone(image)
+	a.settle(image)
+	a.only(image)
 }
 
-// alone requires that all requests go to one version, once the pods of others are not known as ready any more.
-func (a *app) alone(image string) {
+// settle returns when two hundred answers in a row came from one version.
+func (a *app) settle(image string) {
 	a.t.Helper()
 	inARow := 0
-	plane.Await(a.t, gateway.Host(a.Name), "the old pods get no requests", func(answer gateway.Answer) bool {
+	plane.Await(a.t, gateway.Host(a.Name), "only "+image+" answers", func(answer gateway.Answer) bool {
 		if inARow++; answer.Image != image {
 			inARow = 0
 		}
 		return inARow == 200
 	})
-	a.only(image)
 }
 
 // restored requires that nothing is left of a release: the route is byte for byte what it was.

@@ -29,7 +29,7 @@ func TestAChartThatRewritesItsRouteInMidReleaseBreaksNothing(t *testing.T) {
 
 				n.Run(helm, chart("upgrade", "--set", "image="+v2)...)
 				a.WaitPhase("web", canary.Waiting, 1)
-				a.share(v2, 80)
+				a.share(v2, 80, few)
 				split := time.Now()
 
 				rewritten := n.Run(helm, chart("template", "--set", "image="+v2, "--show-only", "templates/route.yaml")...)
@@ -43,7 +43,7 @@ func TestAChartThatRewritesItsRouteInMidReleaseBreaksNothing(t *testing.T) {
 				}
 				a.original.SetAnnotations(nil) // the file has none of those that Helm adds
 				a.unbroken(split, v2, 80)
-				a.share(v2, 80)
+				a.share(v2, 80, few)
 				a.Approve("web")
 				a.restored()
 				a.nothingLost()

@@ -64,7 +64,8 @@ func TestNoRequestIsLostByAnEjectWithSluiceDead(t *testing.T) {
 				a.eject(phase)
 			}
 			for _, a := range apps {
-				a.alone(v2)
+				a.settle(v2)
+				a.only(v2)
 				t.Log(a.kind.Name)
 				a.nothingLost()
 			}

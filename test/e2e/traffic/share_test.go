@@ -18,8 +18,8 @@ func TestEachStepGivesTheCanaryItsShare(t *testing.T) {
 			if i > 0 {
 				a.next(i + 1)
 			}
-			a.share(v2, step.weight)
-			inside := plane.BurstInside(t, a.Name, "web", 2000)
+			a.share(v2, step.weight, sample)
+			inside := plane.BurstInside(t, a.Name, "web", few)
 			require.Empty(t, inside.Lost())
 			require.InDelta(t, 100*step.pods/(replicas+step.pods), inside.Shares()[v2], within, "callers inside the cluster")
 		}
