@@ -2,6 +2,7 @@ package eject
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 
@@ -41,6 +42,8 @@ type front struct {
 	// parts are those that hold something of sluice's, strays the canary Ingresses of none of them.
 	parts  []part
 	strays []part
+	// others are divided by another workload's release, between the same Services.
+	others []part
 	// claimed are routes of which this program owns fields.
 	claimed []part
 }
@@ -194,7 +197,9 @@ func ownersOf(object *unstructured.Unstructured) []workload.Ref {
 			refs = append(refs, ref)
 		}
 	}
-	for service, r := range recorded(object) {
+	entries := recorded(object)
+	for _, service := range slices.Sorted(maps.Keys(entries)) {
+		r := entries[service]
 		if kind, name, ok := strings.Cut(r.Workload, "/"); ok && workload.KindOf(kind) != nil {
 			add(workload.KindOf(kind), name)
 		} else {

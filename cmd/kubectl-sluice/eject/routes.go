@@ -3,6 +3,7 @@ package eject
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -136,6 +137,12 @@ func (f *front) find(item *Item, routes []route, services []split.Names) error {
 		if isCanaryIngress(r.Unstructured) {
 			continue
 		}
+		for _, service := range slices.Sorted(maps.Keys(recorded(r))) {
+			names := split.NamesOf(service)
+			if !of(r.Unstructured, item.Ref) && slices.Contains(services, names) {
+				f.others = append(f.others, part{route: r.Unstructured, resource: r.resource, names: names})
+			}
+		}
 		for _, names := range namesOn(r, item, services) {
 			p := part{route: r.Unstructured, resource: r.resource, names: names}
 			if r.GroupVersionKind().GroupKind() == ingressKind {
@@ -173,7 +180,8 @@ func namesOn(r route, item *Item, services []split.Names) []split.Names {
 		}
 	}
 	entries := recorded(r)
-	for service, entry := range entries {
+	for _, service := range slices.Sorted(maps.Keys(entries)) {
+		entry := entries[service]
 		if entry.Workload != subjectOf(item.Ref) && !(entry.Workload == "" && of(r.Unstructured, item.Ref)) {
 			// Another one's, whatever it has in common with this one.
 			found = slices.DeleteFunc(found, func(n split.Names) bool { return n.Service == service && entry.Workload != "" })

@@ -336,8 +336,14 @@ func (e *Ejector) disclaim(ctx context.Context, p part) error {
 	return nil
 }
 
-// deleteServices is last: they tell whose the routes were.
+// deleteServices is last: they tell whose the routes were. Those to which requests go on stay.
 func (e *Ejector) deleteServices(ctx context.Context, item *Item, f *front) error {
+	if len(f.others) > 0 {
+		p := f.others[0]
+		e.Say(item.Ref, fmt.Sprintf("note: services %s and %s stay, since %s sends requests there for %s: eject that, too",
+			p.names.Stable, p.names.Canary, p, recorded(p.route)[p.names.Service].Workload))
+		return nil
+	}
 	for i := range f.services {
 		name := f.services[i].GetName()
 		err := e.client.Resource(services).Namespace(item.Namespace).Delete(ctx, name, metav1.DeleteOptions{Preconditions: preconditions(f.services[i].GetUID())})

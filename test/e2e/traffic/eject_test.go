@@ -14,16 +14,17 @@ import (
 	"sluice.dev/sluice/test/e2e/harness"
 )
 
-// ejectedPhase is a point in a release at which sluice dies for good, and kubectl sluice eject comes.
+// ejectedPhase is a point in a release at which sluice dies for good, unless it is alive, and kubectl sluice eject
+// comes.
 type ejectedPhase struct {
 	reach func(a *app)
-	// decided: how the release ends was decided, so that nobody says it.
-	decided bool
+	// decided: how the release ends was decided, so that nobody says it. Alive: sluice lives on.
+	decided, alive bool
 }
 
-// TestNoRequestIsLostByAnEjectWithSluiceDead, nor by the native rollout of what was held. A version that is left
+// TestNoRequestIsLostByAnEject, nor by the native rollout of what was held. A version that is left
 // paused gets no more requests until then.
-func TestNoRequestIsLostByAnEjectWithSluiceDead(t *testing.T) {
+func TestNoRequestIsLostByAnEject(t *testing.T) {
 	require.NoError(t, plane.Env.BuildPlugin())
 	for name, phase := range map[string]ejectedPhase{
 		"Progressing with weight 0": {reach: func(a *app) {
@@ -31,6 +32,10 @@ func TestNoRequestIsLostByAnEjectWithSluiceDead(t *testing.T) {
 			a.PodsOfEventually("web", v2, 2)
 		}},
 		"Waiting at 20 %": {reach: func(a *app) {
+			a.hold(v2)
+			plane.AwaitCanaryWeight(a.t, a.Name, 20)
+		}},
+		"Waiting at 20 %, with sluice alive": {alive: true, reach: func(a *app) {
 			a.hold(v2)
 			plane.AwaitCanaryWeight(a.t, a.Name, 20)
 		}},
@@ -49,17 +54,22 @@ func TestNoRequestIsLostByAnEjectWithSluiceDead(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Cleanup(func() {
+				if phase.alive {
+					return
+				}
 				_, err := plane.Env.StartSluice(context.WithoutCancel(t.Context()))
 				require.NoError(t, err)
 			})
 			var apps []*app
 			for _, kind := range gateway.Kinds {
-				a := start(t, kind, "20%, 60%")
+				a := start(t, kind, "20%")
 				a.Unjudged() // eject owns fields for a moment
 				phase.reach(a)
 				apps = append(apps, a)
 			}
-			plane.Env.Sluice().Kill()
+			if !phase.alive {
+				plane.Env.Sluice().Kill()
+			}
 			for _, a := range apps {
 				a.eject(phase)
 			}
@@ -107,7 +117,7 @@ func (a *app) eject(phase ejectedPhase) {
 	route := plane.ReadRoute(a.t, a.kind, a.Name)
 	require.NoError(a.t, same(a.original, route))
 	for _, entry := range route.GetManagedFields() {
-		require.NotContains(a.t, entry.Manager, "sluice")
+		require.NotEqual(a.t, canary.EjectManager, entry.Manager)
 	}
 	if !phase.decided {
 		a.only(v1)
