@@ -75,7 +75,11 @@ func (x *ejection) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	e := eject.New(c.client)
+	mapper, err := x.mapper()
+	if err != nil {
+		return fmt.Errorf("asking the API server for its kinds: %w", err)
+	}
+	e := eject.New(c.client, mapper)
 	e.Clock, e.Timeout = x.clock, x.timeout
 	plan, err := e.Plan(ctx, scope, eject.Request{Ending: x.ending()})
 	if err != nil {
@@ -213,7 +217,9 @@ func said(texts ...string) []screen.Line {
 func reported(plan *eject.Plan) *report.EjectPlan {
 	r := &report.EjectPlan{APIVersion: report.APIVersion, Kind: report.EjectPlanKind, Items: []report.Ejection{}}
 	for _, item := range plan.Items {
-		r.Items = append(r.Items, ejectionOf(item.Subject, string(item.Ending), item.Afterwards()))
+		e := ejectionOf(item.Subject, string(item.Ending), item.Afterwards())
+		e.Routes, e.Services = item.Routes, item.Services
+		r.Items = append(r.Items, e)
 	}
 	if plan.OptsOut {
 		r.OptsOut = plan.Scope.Namespace

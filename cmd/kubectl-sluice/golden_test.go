@@ -40,6 +40,37 @@ var worlds = map[string]func(*world){
 		}}}
 	},
 	"waiting": func(*world) {},
+	"waiting-with-a-divided-route": func(w *world) {
+		w.release.Traffic = &canary.Found{Services: []string{"web"}, Routes: []string{"httproute/web", "ingress/web"}}
+	},
+	"waiting-with-a-match-and-notes": func(w *world) {
+		w.release.Policy.Match = "header:X-Canary=yes"
+		w.release.Traffic = &canary.Found{Services: []string{"api", "web"}, Routes: []string{"httproute/web"}, Notes: []string{
+			"ingress/web is not divided: its class haproxy is of the controller haproxy.org/ingress-controller, and a share can be given to k8s.io/ingress-nginx only",
+			"httproute/web: spec.rules[0]: RequestMirror: the copies are not split",
+		}}
+	},
+	"waiting-with-routes-that-are-not-divided": func(w *world) {
+		w.release.Traffic = &canary.Found{Services: []string{"web"}, Notes: []string{"httproute/web is not divided: Service web also selects pod other-1, which is not of Deployment/web"}}
+	},
+	"waiting-for-a-route-that-is-gone": func(w *world) {
+		w.release.Reason = "requests are not divided: httproute/web is gone, which divided the requests: create it again, or abort the release"
+		w.release.Traffic = &canary.Found{Services: []string{"web"}, Routes: []string{"httproute/web"}}
+	},
+	"progressing-until-a-gateway-accepts": func(w *world) {
+		w.release.Phase = canary.Progressing
+		w.release.Reason = "requests are not divided: it is waited for httproute/web: Gateway web has not accepted the route yet: condition Accepted is that of generation 4, not 5"
+		w.release.Traffic = &canary.Found{Services: []string{"web"}, Routes: []string{"httproute/web"}}
+	},
+	"aborted-with-a-divided-route": func(w *world) {
+		w.release.Phase, w.release.Reason = canary.Aborted, "aborted by bob"
+		w.release.Traffic = &canary.Found{Services: []string{"web"}, Routes: []string{"httproute/web"}}
+		w.dropCanary()
+	},
+	"adopting-behind-a-route": func(w *world) {
+		w.promoting(canary.Adopting)
+		w.release.Traffic = &canary.Found{Services: []string{"web"}, Routes: []string{"httproute/web"}}
+	},
 	"waiting-with-other-config": func(w *world) {
 		w.release.Author, w.release.Cause = "system:serviceaccount:sluice-system:sluice", "configmap/web: log.level; secret/db"
 	},

@@ -33,6 +33,8 @@ func kinds() (meta.RESTMapper, error) {
 			resource("configmaps", "configmap", "ConfigMap", true, "cm"), resource("namespaces", "namespace", "Namespace", false, "ns"),
 		}},
 		{GroupVersion: "apps/v1", APIResources: []metav1.APIResource{resource("deployments", "deployment", "Deployment", true, "deploy")}},
+		{GroupVersion: "networking.k8s.io/v1", APIResources: []metav1.APIResource{resource("ingresses", "ingress", "Ingress", true, "ing")}},
+		{GroupVersion: "gateway.networking.k8s.io/v1", APIResources: []metav1.APIResource{resource("httproutes", "httproute", "HTTPRoute", true)}},
 		{GroupVersion: "example.com/v1", APIResources: []metav1.APIResource{resource("gadgets", "gadget", "Gadget", true)}},
 	}}}
 	groups, err := restmapper.GetAPIGroupResources(discovery)

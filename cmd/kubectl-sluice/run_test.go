@@ -11,7 +11,9 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/client-go/dynamic"
 	dynamicfake "k8s.io/client-go/dynamic/fake"
@@ -33,8 +35,20 @@ type session struct {
 	asks bool
 }
 
+// gatewayScheme is what a cluster knows that has the Gateway API.
+func gatewayScheme() *runtime.Scheme {
+	all := runtime.NewScheme()
+	if err := scheme.AddToScheme(all); err != nil {
+		panic(err)
+	}
+	gateway := schema.GroupVersion{Group: "gateway.networking.k8s.io", Version: "v1"}
+	all.AddKnownTypeWithName(gateway.WithKind("HTTPRoute"), &unstructured.Unstructured{})
+	all.AddKnownTypeWithName(gateway.WithKind("HTTPRouteList"), &unstructured.UnstructuredList{})
+	return all
+}
+
 func newSession(objects ...runtime.Object) *session {
-	return &session{client: dynamicfake.NewSimpleDynamicClient(scheme.Scheme, objects...), clock: clocktesting.NewFakeClock(now)}
+	return &session{client: dynamicfake.NewSimpleDynamicClient(gatewayScheme(), objects...), clock: clocktesting.NewFakeClock(now)}
 }
 
 // run runs the plugin in the namespace shop and returns its exit code.

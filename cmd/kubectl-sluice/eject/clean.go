@@ -10,20 +10,30 @@ import (
 	"sluice.dev/sluice/cmd/kubectl-sluice/workload"
 )
 
+// trial does what can be done for an item now and returns what it waits for, empty where nothing is left.
+type trial func(ctx context.Context, item *Item) (wait, error)
+
 // clean does what is left to do for items once their releases have ended, and waits for pods.
 func (e *Ejector) clean(ctx context.Context, items []*Item) error {
+	_, err := e.work(ctx, items, e.tryStep)
+	return err
+}
+
+// work tries items until they wait for nothing. It returns those of which nothing failed.
+func (e *Ejector) work(ctx context.Context, items []*Item, try trial) (done []*Item, err error) {
 	until := e.Clock.Now().Add(max(e.Timeout, settles))
 	said := map[*Item]wait{}
 	var failures []error
 	for len(items) > 0 {
 		var left []*Item
 		for _, item := range items {
-			waits, err := e.step(ctx, item)
+			waits, err := step(ctx, item, try)
 			switch {
 			case err != nil:
 				failures = append(failures, err)
 				continue
 			case waits == wait{}:
+				done = append(done, item)
 				continue
 			case said[item] != waits && waits != changed:
 				e.Say(item.Ref, "waiting for "+waits.what)
@@ -43,31 +53,33 @@ func (e *Ejector) clean(ctx context.Context, items []*Item) error {
 		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return nil, ctx.Err()
 		case <-e.Clock.After(lookEvery):
 		}
 	}
-	return errors.Join(failures...)
+	return done, errors.Join(failures...)
 }
 
-// step does what can be done for an item now and returns what it waits for, empty where nothing is left.
-func (e *Ejector) step(ctx context.Context, item *Item) (waits wait, err error) {
+// step tries again where somebody else wrote meanwhile.
+func step(ctx context.Context, item *Item, try trial) (waits wait, err error) {
 	for range attempts {
-		if waits, err = e.tryStep(ctx, item); !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+		if waits, err = try(ctx, item); !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
 			return waits, err
 		}
 	}
 	return changed, nil // looked at again later
 }
 
+// tryStep: requests first, then pods, then the routes themselves.
 func (e *Ejector) tryStep(ctx context.Context, item *Item) (waits wait, err error) {
+	pods := e.sweep
 	if item.Kind == workload.StatefulSet {
-		waits, err = e.stepSet(ctx, item)
-	} else {
-		waits, err = e.sweep(ctx, item)
+		pods = e.stepSet
 	}
-	if waits == (wait{}) && err == nil {
-		waits, err = e.finish(ctx, item)
+	for _, try := range []trial{e.turnAside, pods, e.giveBack, e.finish} {
+		if waits, err = try(ctx, item); waits != (wait{}) || err != nil {
+			return waits, err
+		}
 	}
-	return waits, err
+	return wait{}, nil
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/dynamic"
@@ -28,6 +29,7 @@ const (
 type Ejector struct {
 	client dynamic.Interface
 	reader *workload.Reader
+	mapper meta.RESTMapper
 	// Clock tells when pods were awaited for long enough.
 	Clock clock.Clock
 	// Timeout bounds how long pods are waited for before others that serve are taken away; 0: those go at
@@ -40,10 +42,11 @@ type Ejector struct {
 	keeps map[string]bool
 }
 
-// New returns an ejector that tells nobody, and waits for five minutes.
-func New(client dynamic.Interface) *Ejector {
+// New returns an ejector that tells nobody, and waits for five minutes. The mapper knows which kinds of routes the
+// API server has.
+func New(client dynamic.Interface, mapper meta.RESTMapper) *Ejector {
 	return &Ejector{
-		client: client, reader: workload.NewReader(client), Clock: clock.RealClock{}, Timeout: DefaultTimeout,
+		client: client, reader: workload.NewReader(client), mapper: mapper, Clock: clock.RealClock{}, Timeout: DefaultTimeout,
 		Say: func(workload.Ref, string) {}, keeps: map[string]bool{},
 	}
 }

@@ -43,7 +43,7 @@ func (p *Plan) repeats(before *Plan) bool {
 	})
 }
 
-// round ends every release, clears up, and then takes sluice out of the way. What fails keeps the last
+// round turns requests away from what is about to go, ends every release, clears up, and then takes sluice out of the way. What fails keeps the last
 // part from being done.
 func (e *Ejector) round(ctx context.Context, first, p *Plan, said func(string)) error {
 	var failures []error
@@ -53,6 +53,11 @@ func (e *Ejector) round(ctx context.Context, first, p *Plan, said func(string)) 
 			late = append(late, item)
 			continue
 		}
+		now = append(now, item)
+	}
+	ending, err := e.work(ctx, now, e.divert)
+	failures, now = append(failures, err), nil
+	for _, item := range ending {
 		if !item.Gone {
 			if err := e.end(ctx, p.Request, item); err != nil {
 				failures = append(failures, err)

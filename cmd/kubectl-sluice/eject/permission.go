@@ -65,6 +65,9 @@ func (p *Plan) permissions() []permission {
 		if !item.Gone {
 			add(resource.GroupVersion().WithResource(resource.Resource+"/status"), item.Namespace, item.Name, "update")
 		}
+		for _, w := range item.front.writes() {
+			add(w.resource, item.Namespace, w.name, w.verbs...)
+		}
 		if item.Kind == workload.StatefulSet {
 			add(pods, item.Namespace, "", "list", "delete")
 			continue

@@ -39,6 +39,13 @@ type Item struct {
 	Gone bool
 	// Late: its write may be held by the webhooks, so it comes after them.
 	Late bool
+	// Routes are those that are divided for it, "httproute/web"; Services are sluice's own of its versions.
+	Routes, Services []string
+	// Divided: a route says that it is divided for it.
+	Divided bool
+
+	front   *front
+	traffic traffic
 }
 
 // Plan is what is to be done, in the order of namespaces and names.
@@ -99,29 +106,60 @@ func (e *Ejector) read(ctx context.Context, p *Plan) (err error) {
 	if err := e.planAll(ctx, p, subjects); err != nil {
 		return err
 	}
-	return e.planRemains(ctx, p, subjects)
+	if err := e.planRemains(ctx, p, subjects); err != nil {
+		return err
+	}
+	return e.planRoutes(ctx, p)
 }
 
 func (e *Ejector) planOne(ctx context.Context, p *Plan) error {
-	object, err := e.get(ctx, *p.Scope.Workload)
-	if apierrors.IsNotFound(err) {
-		p.Items = []*Item{{Subject: &Subject{Workload: &workload.Workload{Ref: *p.Scope.Workload}}, Gone: true}}
-		marked, listing := e.marked(ctx, p.Scope.Workload.Namespace)
-		if listing != nil || !slices.ContainsFunc(marked, func(m unstructured.Unstructured) bool {
-			return m.GetLabels()[canary.WorkloadLabel] == canary.WorkloadLabelValue(p.Scope.Workload.Name)
-		}) {
-			return err
-		}
-		return nil
+	ref := *p.Scope.Workload
+	object, missing := e.get(ctx, ref)
+	if missing != nil && !apierrors.IsNotFound(missing) {
+		return missing
 	}
+	left, err := e.left(ctx, ref.Namespace)
 	if err != nil {
+		return errors.Join(missing, err)
+	}
+	i := slices.IndexFunc(left, func(r remnant) bool { return sameWorkload(r.of, ref) })
+	if missing != nil {
+		p.Items = []*Item{{Subject: &Subject{Workload: &workload.Workload{Ref: ref}}, Gone: true}}
+		if i < 0 {
+			return missing
+		}
+	} else if err := e.planExisting(ctx, p, object); err != nil {
 		return err
 	}
+	for _, item := range p.Items {
+		item.Divided = i >= 0 && left[i].divided
+	}
+	return e.planRoutes(ctx, p)
+}
+
+func (e *Ejector) planExisting(ctx context.Context, p *Plan, object *unstructured.Unstructured) error {
 	s, err := subject(p.Scope.Workload.Kind, object)
 	if err != nil {
 		return err
 	}
 	return e.planAll(ctx, p, []read{{s, object}})
+}
+
+// planRoutes adds what stands in front of each workload.
+func (e *Ejector) planRoutes(ctx context.Context, p *Plan) error {
+	var failures []error
+	for _, item := range p.Items {
+		var err error
+		if item.front, err = e.front(ctx, item); err != nil {
+			failures = append(failures, err)
+			continue
+		}
+		item.Routes = item.front.routes()
+		for i := range item.front.services {
+			item.Services = append(item.Services, item.front.services[i].GetName())
+		}
+	}
+	return errors.Join(failures...)
 }
 
 // read is a workload with its object.
@@ -207,25 +245,57 @@ func (e *Ejector) marked(ctx context.Context, namespace string) ([]unstructured.
 	return append(sets, records...), err
 }
 
+// remnant is something that sluice made or divided for a workload.
+type remnant struct {
+	of      workload.Ref
+	divided bool // it is a route
+}
+
+// left returns whose things are in a namespace, or in all, each workload once.
+func (e *Ejector) left(ctx context.Context, namespace string) ([]remnant, error) {
+	marked, err := e.marked(ctx, namespace)
+	if err != nil {
+		return nil, err
+	}
+	var found []remnant
+	add := func(of workload.Ref, divided bool) {
+		i := slices.IndexFunc(found, func(r remnant) bool { return r.of == of })
+		if i < 0 {
+			i, found = len(found), append(found, remnant{of: of})
+		}
+		found[i].divided = found[i].divided || divided
+	}
+	for i := range marked {
+		add(refOf(&marked[i]), false)
+	}
+	fronts, err := e.divided(ctx, namespace)
+	for _, object := range fronts {
+		for _, ref := range ownersOf(object) {
+			add(ref, object.GetKind() != "Service")
+		}
+	}
+	return found, err
+}
+
 // planRemains adds the workloads without a release, or that are gone, of which something is left.
 func (e *Ejector) planRemains(ctx context.Context, p *Plan, subjects []read) error {
-	marked, err := e.marked(ctx, p.Scope.Namespace)
+	left, err := e.left(ctx, p.Scope.Namespace)
 	if err != nil {
 		return err
 	}
 	planned, known := map[workload.Ref]bool{}, map[workload.Ref]*Subject{}
 	for _, item := range p.Items {
 		planned[item.Ref] = true
+		item.Divided = slices.ContainsFunc(left, func(r remnant) bool { return r.divided && sameWorkload(r.of, item.Ref) })
 	}
 	for _, s := range subjects {
 		known[workload.Ref{Kind: s.Kind, Namespace: s.Namespace, Name: canary.WorkloadLabelValue(s.Name)}] = s.Subject
 		planned[s.Ref] = planned[s.Ref] || s.object.GetDeletionTimestamp() != nil // what belongs to it goes with it
 	}
-	for i := range marked {
-		ref := refOf(&marked[i])
-		item := &Item{Subject: &Subject{Workload: &workload.Workload{Ref: ref}}, Gone: true}
-		if s := known[workload.Ref{Kind: ref.Kind, Namespace: ref.Namespace, Name: canary.WorkloadLabelValue(ref.Name)}]; s != nil {
-			item = &Item{Subject: s}
+	for _, r := range left {
+		item := &Item{Subject: &Subject{Workload: &workload.Workload{Ref: r.of}}, Gone: true, Divided: r.divided}
+		if s := known[workload.Ref{Kind: r.of.Kind, Namespace: r.of.Namespace, Name: canary.WorkloadLabelValue(r.of.Name)}]; s != nil {
+			item = &Item{Subject: s, Divided: r.divided}
 		}
 		if !planned[item.Ref] {
 			planned[item.Ref] = true

@@ -25,4 +25,7 @@ type Ejection struct {
 	// Ending is promote, revert or leave-paused.
 	Ending     string `json:"ending,omitempty"`
 	Afterwards string `json:"afterwards,omitempty"`
+	// Routes are given back, "httproute/web"; Services are sluice's own of both versions, which are deleted.
+	Routes   []string `json:"routes,omitempty"`
+	Services []string `json:"services,omitempty"`
 }

@@ -31,6 +31,7 @@ func Status(s *workload.Snapshot, target Target) (*ReleaseStatus, error) {
 		}
 		status.Revisions = append(status.Revisions, revisionOf(revision, podsOf(s, revision)))
 	}
+	status.Traffic = status.traffic(s.Release)
 	if s.Stable != nil {
 		changes, err := diff.Templates(s.Stable, s.Template)
 		if err != nil {

@@ -115,6 +115,9 @@ func (s *ReleaseStatus) progressing(t Target) {
 	s.Reason = fmt.Sprintf("step %d of %d: %d of %d canary pods are available", r.Step, len(r.Steps), available, wanted)
 	if what := canary.trouble(); what != "" {
 		s.Reason += "; " + what
+		if hinders := hindrance(r.Message); hinders != "" {
+			s.Reason += "; " + hinders
+		}
 	} else if r.Message != "" {
 		s.Reason += "; " + r.Message
 	}
@@ -138,6 +141,9 @@ func (s *ReleaseStatus) waiting(t Target) {
 		s.Reason = fmt.Sprintf("%s waits for approval by somebody other than %q", at, r.Author)
 	default:
 		s.Reason = at + " waits for approval"
+	}
+	if r.Message != "" { // else it has nothing to say while it waits
+		s.Reason += "; " + r.Message
 	}
 	s.next(DoesPromote, t.Plugin("promote"))
 	if r.Step < len(r.Steps) {

@@ -31,6 +31,8 @@ type ReleaseStatus struct {
 	Workload Workload `json:"workload"`
 	// Release is absent where there is none.
 	Release *Release `json:"release,omitempty"`
+	// Traffic is absent where there is no release, or nothing sends requests to its canary. In a list: absent.
+	Traffic *Traffic `json:"traffic,omitempty"`
 	// Revisions are the versions that have pods, are to have some, or take part in the release: stable,
 	// canary, then earlier ones. In a list: the canary alone.
 	Revisions []Revision `json:"revisions,omitempty"`

@@ -16,9 +16,21 @@ func Ejections(items []report.Ejection) ([]Line, error) {
 		if item.Release > 0 {
 			style, release, phase, ends = phaseStyle(item.Phase), item.Release, item.Phase, item.Ending
 		}
-		t.add(style, item.Namespace, strings.ToLower(item.Kind)+"/"+item.Name, release, phase, ends, item.Afterwards)
+		t.add(style, item.Namespace, strings.ToLower(item.Kind)+"/"+item.Name, release, phase, ends, afterwards(item))
 	}
 	return t.lines()
+}
+
+// afterwards says what becomes of a workload, and of its requests.
+func afterwards(e report.Ejection) string {
+	text := e.Afterwards
+	if len(e.Routes) > 0 {
+		text += "; given back: " + strings.Join(e.Routes, ", ")
+	}
+	if len(e.Services) > 0 {
+		text += "; deleted: service/" + strings.Join(e.Services, ", service/")
+	}
+	return text
 }
 
 // Undecided shows releases of which nobody said how they end.

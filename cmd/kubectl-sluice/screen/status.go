@@ -46,9 +46,12 @@ func Status(s *report.ReleaseStatus, now time.Time, detail Detail) ([]Line, erro
 	return all, nil
 }
 
-// field is a line of the header.
+// field is a line of the header. Without a name it is one more value of the field above.
 func field(name, value string, style Style) Line {
-	return styled(fmt.Sprintf("%-13s%s", name+":", value), style)
+	if name != "" {
+		name += ":"
+	}
+	return styled(fmt.Sprintf("%-13s%s", name, value), style)
 }
 
 func header(s *report.ReleaseStatus, now time.Time) []Line {
@@ -72,10 +75,7 @@ func header(s *report.ReleaseStatus, now time.Time) []Line {
 		lines = append(lines, field("Config", r.Config, Plain))
 	}
 	lines = append(lines, field("Phase", phase(r, now), phaseStyle(r.Phase)))
-	if share := share(s); share != "" {
-		lines = append(lines, field("Traffic", share, Plain))
-	}
-	return lines
+	return append(lines, traffic(s.Traffic)...)
 }
 
 // phase says how long it has lasted and what ends it by itself.
@@ -105,21 +105,6 @@ func phaseStyle(phase string) Style {
 	case canary.Progressing:
 	}
 	return Plain
-}
-
-// share is what the canary gets of the traffic where pods share it by their number.
-func share(s *report.ReleaseStatus) string {
-	var canaries, all int32
-	for _, r := range s.Revisions {
-		all += r.Available
-		if r.Role == report.RoleCanary {
-			canaries += r.Available
-		}
-	}
-	if canaries == 0 {
-		return ""
-	}
-	return fmt.Sprintf("%d of %d available pods are the canary's, about %d%% of what a Service sends", canaries, all, (canaries*100+all/2)/all)
 }
 
 func steps(s *report.ReleaseStatus, _ time.Time, _ Detail) ([]Line, error) {

@@ -9,7 +9,10 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/restmapper"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"sluice.dev/sluice/canary"
@@ -54,7 +57,9 @@ func run(t *testing.T, scope eject.Scope, ending canary.Ending) (wrote string) {
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper { crash.next = next; return crash })
 	client, err := dynamic.NewForConfig(config)
 	require.NoError(t, err)
-	e := eject.New(client)
+	kinds, err := discovery.NewDiscoveryClientForConfig(config)
+	require.NoError(t, err)
+	e := eject.New(client, restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(kinds)))
 	e.Timeout = time.Minute
 	plan, err := e.Plan(t.Context(), scope, eject.Request{Ending: ending})
 	require.NoError(t, err)
