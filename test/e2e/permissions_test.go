@@ -17,15 +17,26 @@ import (
 
 // unusedHere are permissions that no test of this package makes sluice use, each with the reason.
 var unusedHere = map[string]string{
-	"delete pods":                       "StatefulSets are released in test/e2e/statefulset",
-	"patch apps/statefulsets":           "StatefulSets are released in test/e2e/statefulset",
-	"patch apps/statefulsets/status":    "StatefulSets are released in test/e2e/statefulset",
-	"create coordination.k8s.io/leases": "sluice dev stands for no election: test/e2e/serve does",
-	"update coordination.k8s.io/leases": "sluice dev stands for no election: test/e2e/serve does",
-	"update secrets":                    "the certificate authority is renewed after months: tests of certs; the hash key is rotated in test/e2e/config/keys",
-	"patch apps/daemonsets":             "DaemonSets get their config in test/e2e/config",
-	"patch apps/daemonsets/status":      "a change of a DaemonSet's config is kept back in test/e2e/config",
-	"patch events.k8s.io/events":        "an Event becomes a series when it repeats within six minutes, and sluice says each thing once",
+	"delete pods":                                "StatefulSets are released in test/e2e/statefulset",
+	"patch apps/statefulsets":                    "StatefulSets are released in test/e2e/statefulset",
+	"patch apps/statefulsets/status":             "StatefulSets are released in test/e2e/statefulset",
+	"create coordination.k8s.io/leases":          "sluice dev stands for no election: test/e2e/serve does",
+	"update coordination.k8s.io/leases":          "sluice dev stands for no election: test/e2e/serve does",
+	"update secrets":                             "the certificate authority is renewed after months: tests of certs; the hash key is rotated in test/e2e/config/keys",
+	"patch apps/daemonsets":                      "DaemonSets get their config in test/e2e/config",
+	"patch apps/daemonsets/status":               "a change of a DaemonSet's config is kept back in test/e2e/config",
+	"create services":                            "requests are divided in test/e2e/traffic",
+	"update services":                            "requests are divided in test/e2e/traffic",
+	"delete services":                            "requests are divided in test/e2e/traffic",
+	"patch gateway.networking.k8s.io/httproutes": "requests are divided in test/e2e/traffic",
+	"patch networking.k8s.io/ingresses":          "requests are divided in test/e2e/traffic",
+	"create networking.k8s.io/ingresses":         "requests are divided in test/e2e/traffic",
+	"update networking.k8s.io/ingresses":         "requests are divided in test/e2e/traffic",
+	"delete networking.k8s.io/ingresses":         "requests are divided in test/e2e/traffic",
+	"patch gateway.networking.k8s.io/grpcroutes": "requests are divided in test/e2e/routes",
+	"patch networking.istio.io/virtualservices":  "requests are divided in test/e2e/routes",
+	"patch apisix.apache.org/apisixroutes":       "requests are divided in test/e2e/routes",
+	"patch events.k8s.io/events":                 "an Event becomes a series when it repeats within six minutes, and sluice says each thing once",
 }
 
 // thenPermissions runs the tests and, after all of them, compares what sluice wrote by the audit log
