@@ -84,7 +84,7 @@ func (r *Router) list(ctx context.Context, kind schema.GroupKind, opts ...client
 		found = append(found, &list.Items[i])
 	}
 	slices.SortFunc(found, func(a, b *unstructured.Unstructured) int { return strings.Compare(a.GetName(), b.GetName()) })
-	if len(found) > 0 && r.Found != nil {
+	if _, isRoute := split.For(kind); isRoute && len(found) > 0 && r.Found != nil {
 		return found, r.Found(known)
 	}
 	return found, nil

@@ -50,8 +50,14 @@ func (r *Router) Look(ctx context.Context, w Workload) (*View, error) {
 	for _, s := range lost {
 		l.lost(s)
 	}
+	if err := l.readGrants(ctx); err != nil {
+		return nil, err
+	}
 	for _, s := range candidates {
 		if err := l.service(ctx, s); err != nil {
+			return nil, err
+		}
+		if err := l.elsewhere(ctx, s); err != nil {
 			return nil, err
 		}
 	}
@@ -67,6 +73,7 @@ type look struct {
 	routes   []*unstructured.Unstructured // of the namespace, without canary Ingresses of sluice's
 	canaries map[string]*unstructured.Unstructured
 	classes  ingressClasses
+	grants   []grant
 	notes    notes
 	seen     []string // routes that are divided, or can be
 	why      map[string]string
@@ -333,7 +340,7 @@ func (v *View) count(ready map[string]podSet) {
 		if s.lost != "" {
 			own = nil // they are not the workload's
 		}
-		state.Unlisted = state.Unlisted || stable == nil || onCanary == nil
+		state.Unlisted = state.Unlisted || s.lost == "" && (stable == nil || onCanary == nil)
 		state.OnlyStable = state.OnlyStable && own.within(stable) && len(onCanary) == 0
 		state.OnlyCanary = state.OnlyCanary && own.within(onCanary)
 		if i == 0 || int32(len(stable)) < state.StableEndpoints {

@@ -58,9 +58,10 @@ func (m *countingMapper) RESTMapping(kind schema.GroupKind, versions ...string) 
 	return mapping, err
 }
 
-// versions of the kinds of routes that the world knows.
+// versions of the kinds that the world knows, of routes and of what lets them send requests elsewhere.
 var versions = map[schema.GroupKind]string{
 	routeKinds[0]: "v1", routeKinds[1]: "v1", routeKinds[2]: "v1", routeKinds[3]: "v1", routeKinds[4]: "v2",
+	referenceGrantKind: "v1",
 }
 
 func makeWorld(t *testing.T, objects ...client.Object) *world {
