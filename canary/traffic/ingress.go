@@ -4,9 +4,15 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"sluice.dev/sluice/canary"
+	"sluice.dev/sluice/canary/traffic/split"
 )
 
 // nginxController is the one whose canary annotations are known.
@@ -49,4 +55,52 @@ func (c ingressClasses) reject(ingress *unstructured.Unstructured) string {
 		return fmt.Sprintf("there is no IngressClass %s", class)
 	}
 	return fmt.Sprintf("its class %s is of the controller %s, and a share can be given to %s only", class, controller, nginxController)
+}
+
+// isCanaryIngress tells whether an Ingress is one of sluice's beside another: by its label, or where somebody took that
+// away by its record.
+func isCanaryIngress(route *unstructured.Unstructured) bool {
+	if route.GroupVersionKind().GroupKind() != ingressKind {
+		return false
+	}
+	return route.GetLabels()[canary.WorkloadLabel] != "" ||
+		route.GetAnnotations()["nginx.ingress.kubernetes.io/canary"] == "true" && len(split.Recorded(route)) > 0
+}
+
+// companion returns the canary Ingress of a route, nil where there is none, and for every other kind.
+func (l *look) companion(route *unstructured.Unstructured, names split.Names) *unstructured.Unstructured {
+	if route.GroupVersionKind().GroupKind() != ingressKind {
+		return nil
+	}
+	return l.canaries[split.CanaryIngressName(route.GetName(), names)]
+}
+
+// isTaken tells whether somebody's Ingress has a name.
+func (l *look) isTaken(name string) bool {
+	return slices.ContainsFunc(l.routes, func(route *unstructured.Unstructured) bool {
+		return route.GroupVersionKind().GroupKind() == ingressKind && route.GetName() == name
+	})
+}
+
+// sameCanary tells whether a canary Ingress says what it should. Others may add to its metadata.
+func sameCanary(is, want *unstructured.Unstructured) bool {
+	if is == nil || want == nil {
+		return is == want
+	}
+	if !equality.Semantic.DeepEqual(is.Object["spec"], want.Object["spec"]) {
+		return false
+	}
+	has := is.GetAnnotations()
+	for key, value := range want.GetAnnotations() {
+		if has[key] != value {
+			return false
+		}
+		delete(has, key)
+	}
+	for key := range has {
+		if strings.HasPrefix(key, "nginx.ingress.kubernetes.io/canary") {
+			return false
+		}
+	}
+	return true
 }

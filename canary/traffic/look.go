@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -341,7 +340,7 @@ func (v *View) count(ready map[string]podSet) {
 		if s.lost != "" {
 			own = nil // they are not the workload's
 		}
-		state.Unlisted = state.Unlisted || (s.lost == "" && (stable == nil || onCanary == nil))
+		state.Unlisted = state.Unlisted || s.lost == "" && (stable == nil || onCanary == nil)
 		state.OnlyStable = state.OnlyStable && own.within(stable) && len(onCanary) == 0
 		state.OnlyCanary = state.OnlyCanary && own.within(onCanary)
 		if i == 0 || int32(len(stable)) < state.StableEndpoints {
@@ -351,52 +350,4 @@ func (v *View) count(ready map[string]podSet) {
 			state.CanaryEndpoints = int32(len(onCanary))
 		}
 	}
-}
-
-// isCanaryIngress tells whether an Ingress is one of sluice's beside another: by its label, or where somebody took that
-// away by its record.
-func isCanaryIngress(route *unstructured.Unstructured) bool {
-	if route.GroupVersionKind().GroupKind() != ingressKind {
-		return false
-	}
-	return route.GetLabels()[canary.WorkloadLabel] != "" ||
-		route.GetAnnotations()["nginx.ingress.kubernetes.io/canary"] == "true" && len(split.Recorded(route)) > 0
-}
-
-// companion returns the canary Ingress of a route, nil where there is none, and for every other kind.
-func (l *look) companion(route *unstructured.Unstructured, names split.Names) *unstructured.Unstructured {
-	if route.GroupVersionKind().GroupKind() != ingressKind {
-		return nil
-	}
-	return l.canaries[split.CanaryIngressName(route.GetName(), names)]
-}
-
-// isTaken tells whether somebody's Ingress has a name.
-func (l *look) isTaken(name string) bool {
-	return slices.ContainsFunc(l.routes, func(route *unstructured.Unstructured) bool {
-		return route.GroupVersionKind().GroupKind() == ingressKind && route.GetName() == name
-	})
-}
-
-// sameCanary tells whether a canary Ingress says what it should. Others may add to its metadata.
-func sameCanary(is, want *unstructured.Unstructured) bool {
-	if is == nil || want == nil {
-		return is == want
-	}
-	if !equality.Semantic.DeepEqual(is.Object["spec"], want.Object["spec"]) {
-		return false
-	}
-	has := is.GetAnnotations()
-	for key, value := range want.GetAnnotations() {
-		if has[key] != value {
-			return false
-		}
-		delete(has, key)
-	}
-	for key := range has {
-		if strings.HasPrefix(key, "nginx.ingress.kubernetes.io/canary") {
-			return false
-		}
-	}
-	return true
 }

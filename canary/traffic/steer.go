@@ -68,7 +68,7 @@ func (r *Router) divide(ctx context.Context, w Workload, p part, share split.Sha
 // restore gives a route back and then deletes its canary Ingress: what the main one points at meanwhile may have no
 // pods any more.
 func (r *Router) restore(ctx context.Context, p part) error {
-	if p.companion == nil || differs(part{route: p.route, names: p.names}, nil) {
+	if p.companion == nil || slices.Contains(recorded(p.route, ""), p.names.Service) {
 		return r.ask(ctx, p, nil)
 	}
 	return r.deleteCanary(ctx, p.companion)
