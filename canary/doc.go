@@ -47,6 +47,24 @@
 //	Aborted      the canary to no pods; it stays as evidence
 //	Reverting    the canary away, then unpause
 //
+// # Requests
+//
+// Where routes divide requests, they move before pods do (Traffic, Share). A rule waits until every route says what it
+// wants, and its provider has accepted that.
+//
+//	Progressing  everything to the stable version's own Service before the canary has pods; what it had, or less,
+//	             while a step's pods are made; the step's share before Waiting. Aborted when that is not accepted by
+//	             the step's deadline, or when only people can mend what keeps it
+//	Waiting      the step's share, whoever changes a route
+//	Promoting    to the Services themselves before a canary is adopted, or native controllers take pods; a canary of
+//	             full size with all requests keeps them until it is adopted and alone
+//	Aborted      everything to the stable version's own Service, before anything else; then the pods go; then the
+//	Reverting    routes are given back. So are those of a canary that was superseded
+//	any          a canary that lost its pods gets nothing; where the stable version has none, whoever serves gets all
+//
+// A workload of which two versions are stable is not divided: no Service selects both. A Deployment's promotion that was
+// superseded is finished first, so that there is one.
+//
 // # Two kinds
 //
 // What a phase means is the same for both kinds; how it comes about is theirs (mechanics). The canary of

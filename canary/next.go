@@ -133,7 +133,7 @@ func progress(o Observed, m mechanics, now time.Time) Move {
 	if o.UsesConfig && !r.Settled {
 		return settle(o, now)
 	}
-	if move := o.take(); move != nil {
+	if move := o.recordFound(); move != nil {
 		return *move
 	}
 	if !m.asked() && !r.Late && r.overdue(now) {
@@ -239,7 +239,7 @@ func wait(o Observed, m mechanics, now time.Time) Move {
 	if move := m.scale(now); move != nil {
 		return *move
 	}
-	if move := o.take(); move != nil {
+	if move := o.recordFound(); move != nil {
 		return *move
 	}
 	by, left := r.passedBy(now)

@@ -154,9 +154,6 @@ func (s statefulSet) promote(now time.Time) Move {
 	if (r.Held.Partition > 0 && r.Held.Partition >= w.Replicas) || (r.Held.Partition == 0 && w.Current != r.Canary) {
 		return Move{Wait: lookEvery}
 	}
-	if move := s.giveBack(now); move != nil {
-		return *move
-	}
 	return Move{Write: &Write{EndRelease: true}, Event: ended(r)}
 }
 

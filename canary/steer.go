@@ -132,12 +132,16 @@ func (o Observed) divide(want *Share, now time.Time) *Move {
 		what, long = o.Traffic.Blocked, true
 	case gone != "":
 		what, long = gone+" is gone, which divided the requests: create it again, or abort the release", true
+	case move == nil && strings.HasPrefix(r.Reason, undivided):
+		next := r.clone()
+		next.Reason, next.Told = "", nil
+		return &Move{Write: &Write{SetRelease: next}}
 	case move == nil || move.awaits == "":
 		return move
 	default:
 		what, long = "it is waited for "+move.awaits, move.waited(now) >= lookEvery
 	}
-	what = "requests are not divided: " + what
+	what = undivided + what
 	if r.Phase == Progressing && r.overdue(now) {
 		next := r.to(Aborted, now, what)
 		return &Move{Write: &Write{SetRelease: next}, Event: seen(next)}
@@ -147,6 +151,9 @@ func (o Observed) divide(want *Share, now time.Time) *Move {
 	}
 	return &Move{Wait: lookEvery}
 }
+
+// undivided is how a reason begins that divide gives.
+const undivided = "requests are not divided: "
 
 // withdraw takes the requests off a canary before its pods go: to the stable version's own Service while the
 // workload is held, else to the Service itself. A provider that does not answer holds that up for the step's
@@ -179,7 +186,8 @@ func (o Observed) whole() bool {
 }
 
 func (o Observed) patient(move *Move, now time.Time) *Move {
-	if move.waited(now) > time.Duration(o.Release.Policy.Deadline) {
+	unknown := move != nil && move.awaits != "" && move.since.IsZero()
+	if move.waited(now) > time.Duration(o.Release.Policy.Deadline) || (unknown && o.Release.overdue(now)) {
 		return nil
 	}
 	return move
@@ -206,8 +214,8 @@ func (o Observed) giveBack(now time.Time) *Move {
 // lookAtEndpoints is how often endpoints of the user's own Services are looked at, which are not watched.
 const lookAtEndpoints = 500 * time.Millisecond
 
-// take records what was found in front of the workload. What is gone stays in the record: somebody has to know.
-func (o Observed) take() *Move {
+// recordFound records what was found in front of the workload. What is gone stays in the record: somebody has to know.
+func (o Observed) recordFound() *Move {
 	found := o.Traffic.Found
 	if o.gone() != "" || found.equal(o.Release.Traffic) {
 		return nil
