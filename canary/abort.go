@@ -16,7 +16,7 @@ func abort(o Observed, now time.Time) Move {
 	if move := unpin(o); move != nil {
 		return *move
 	}
-	return orNothing(o.giveBack())
+	return orNothing(o.giveBack(now))
 }
 
 // revert ends a release whose stable template is back in the spec.
@@ -40,7 +40,7 @@ func revert(o Observed, now time.Time) Move {
 		}
 		return Move{Write: &Write{DeleteReplicaSet: rs}}
 	}
-	if move := o.giveBack(); move != nil {
+	if move := o.giveBack(now); move != nil {
 		return *move
 	}
 	if o.Recorded {
@@ -99,8 +99,7 @@ func drain(o Observed, rs *ReplicaSet, now time.Time) *Move {
 	if move := takeBack(rs); move != nil {
 		return move
 	}
-	whole := o.ownedAvailable() >= o.Workload.Replicas-o.Workload.MaxUnavailable
-	if rs.Marks.Phase == Promoting && rs.AvailableReplicas > 0 && !whole && !o.Release.overdue(now) {
+	if rs.Marks.Phase == Promoting && rs.AvailableReplicas > 0 && !o.whole() && !o.Release.overdue(now) {
 		return &Move{Wait: o.Release.left(now)}
 	}
 	if rs.Replicas > 0 {

@@ -9,7 +9,7 @@ func (d deployment) lifted() bool { return !d.Workload.Paused }
 
 func (d deployment) restore(now time.Time) *Move {
 	if d.Release.Restoring && d.Traffic.StableEndpoints == 0 && d.promoted() == nil {
-		if move := d.giveBack(); move != nil {
+		if move := d.giveBack(now); move != nil {
 			return move // whatever serves is to get what comes
 		}
 	}

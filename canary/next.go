@@ -40,7 +40,7 @@ func forward(o Observed, now time.Time) Move {
 	if move := slipped(o, m, now); move != nil {
 		return *move
 	}
-	if move := o.rescue(); move != nil {
+	if move := o.atOnce(); move != nil {
 		return *move
 	}
 	if r.Since == nil {
@@ -125,7 +125,7 @@ func progress(o Observed, m mechanics, now time.Time) Move {
 		if move := m.idle(now); move != nil {
 			return *move
 		}
-		return orNothing(o.giveBack())
+		return orNothing(o.giveBack(now))
 	}
 	if move := m.clear(now); move != nil {
 		return *move

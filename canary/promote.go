@@ -76,6 +76,9 @@ func adopted(o Observed, canary *ReplicaSet) bool {
 func awaitAdoption(o Observed, canary *ReplicaSet, now time.Time) Move {
 	r := o.Release
 	if left := r.Since.Add(AdoptionTimeout).Sub(now); left > 0 {
+		if adopted(o, canary) { // not alone yet
+			left = min(left, lookAtEndpoints)
+		}
 		return Move{Wait: left}
 	}
 	if !canary.Settled() {

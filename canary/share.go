@@ -19,9 +19,15 @@ type Traffic struct {
 	Missing, Astray bool
 	// Unnamed: a Service is not there, and the label of the pods that it would select is not known yet.
 	Unnamed bool
-	// StableEndpoints and CanaryEndpoints are how many ready addresses the versions' Services have; of several
+	// StableEndpoints and CanaryEndpoints are how many ready pods the versions' Services have; of several
 	// Services, the one with the fewest.
 	StableEndpoints, CanaryEndpoints int32
+	// Unlisted: a Service of sluice's has no endpoints object yet, not even an empty one. A gateway takes that for a
+	// backend that does not exist.
+	Unlisted bool
+	// OnlyStable and OnlyCanary: the Services themselves have no ready pods but those of the one version. Endpoints
+	// follow pods with a delay, of a second where a write of them fails.
+	OnlyStable, OnlyCanary bool
 }
 
 // Found is what was found in front of a workload, for people.

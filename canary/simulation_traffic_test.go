@@ -31,6 +31,7 @@ func (t *simTraffic) observed(s *simulation, o Observed) Traffic {
 		Missing:         t.stable == "" || t.canary == "" || (s.stableHash(o) != "" && t.stable != s.stableHash(o)),
 		Astray:          t.canary != "" && t.canary != CanaryHash(o.Release),
 		StableEndpoints: s.endpoints(t.stable), CanaryEndpoints: s.endpoints(t.canary),
+		OnlyStable: s.only(t.stable), OnlyCanary: s.only(t.canary),
 	}
 	for i, route := range t.routes {
 		r := Route{Name: fmt.Sprintf("httproute/%d", i), Share: route.share, Changed: s.now}
@@ -57,6 +58,16 @@ func (s *simulation) endpoints(podHash string) int32 {
 		}
 	}
 	return 0
+}
+
+// only tells whether the Service itself has no endpoints but those of one version.
+func (s *simulation) only(podHash string) bool {
+	for _, set := range s.sets {
+		if set.podHash != podHash && min(set.AvailableReplicas, set.StatusReplicas) > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 func (t *simTraffic) selectPods(s *simulation) {

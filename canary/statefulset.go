@@ -154,7 +154,7 @@ func (s statefulSet) promote(now time.Time) Move {
 	if (r.Held.Partition > 0 && r.Held.Partition >= w.Replicas) || (r.Held.Partition == 0 && w.Current != r.Canary) {
 		return Move{Wait: lookEvery}
 	}
-	if move := s.giveBack(); move != nil {
+	if move := s.giveBack(now); move != nil {
 		return *move
 	}
 	return Move{Write: &Write{EndRelease: true}, Event: ended(r)}
@@ -165,7 +165,7 @@ func (s statefulSet) abort(now time.Time) Move {
 	if move := s.empty(append(s.strays(), s.canaries()...), now); move != nil {
 		return *move
 	}
-	return orNothing(s.giveBack())
+	return orNothing(s.giveBack(now))
 }
 
 // revert ends when no pod runs another version than the one in the spec, or the one below the user's own
@@ -187,7 +187,7 @@ func (s statefulSet) revert(now time.Time) Move {
 	if move := s.roll(version); move != nil {
 		return *move
 	}
-	if move := s.giveBack(); move != nil {
+	if move := s.giveBack(now); move != nil {
 		return *move
 	}
 	return Move{Write: &Write{EndRelease: true}, Event: ended(s.Release)}

@@ -46,6 +46,8 @@ func (o Observed) prepare(want *Share) *Move {
 		return &Move{Write: &Write{SelectPods: true}}
 	case t.at(want):
 		return nil
+	case t.Unlisted:
+		return awaits("the endpoints of sluice's Services", time.Time{})
 	case t.StableEndpoints < o.stableAvailable():
 		return awaits("the endpoints of the stable version's Service", time.Time{})
 	case want.sends() && t.CanaryEndpoints < o.canaryAvailable():
@@ -109,14 +111,14 @@ func (o Observed) promoted() *Share {
 	return nil
 }
 
-// alone: an adopted canary of full size has replaced every other pod of its Deployment.
+// alone: an adopted canary of full size has replaced every other pod of its Deployment, also in the endpoints.
 func (o Observed) alone(canary *ReplicaSet) bool {
 	for _, rs := range o.ReplicaSets {
 		if rs.Owned && rs.UID != canary.UID && (rs.Replicas > 0 || rs.StatusReplicas > 0) {
 			return false
 		}
 	}
-	return true
+	return o.Traffic.OnlyCanary
 }
 
 // divide steers while a step is under way. It says what it waits for, or what only people can mend, and aborts a
@@ -157,16 +159,23 @@ func (o Observed) withdraw(now time.Time) *Move {
 	return o.patient(o.steer(to), now)
 }
 
-// rescue takes the requests off a canary that has lost every pod, whatever goes on.
-func (o Observed) rescue() *Move {
-	t := o.Traffic
-	if !t.sends() || t.CanaryEndpoints > 0 || t.StableEndpoints == 0 {
+// atOnce takes the requests off a canary that has lost every pod, or that was aborted just now, before anything else.
+func (o Observed) atOnce() *Move {
+	t, r := o.Traffic, o.Release
+	over := r.Since == nil && (r.Phase == Aborted || r.Phase == Reverting) && o.whole()
+	if !t.sends() || t.StableEndpoints == 0 || (t.CanaryEndpoints > 0 && !over) {
 		return nil
 	}
-	if o.Release.Holds() && o.canBeAlone() {
+	if r.Holds() && o.canBeAlone() {
 		return &Move{Write: &Write{Steer: &Steering{Share: stableAlone}}}
 	}
 	return &Move{Write: &Write{Steer: &Steering{}}}
+}
+
+// whole: the Deployment's own pods are as many as its strategy allows. Those of a StatefulSet are fewer for as long as
+// it has a canary.
+func (o Observed) whole() bool {
+	return o.Kind == StatefulSet || o.ownedAvailable() >= o.Workload.Replicas-o.Workload.MaxUnavailable
 }
 
 func (o Observed) patient(move *Move, now time.Time) *Move {
@@ -182,14 +191,20 @@ func (o Observed) canBeAlone() bool {
 	return !o.Release.Policy.Divides().None && o.Release.Former == nil && !o.mixed() && o.Traffic.Blocked == ""
 }
 
-// giveBack makes the routes what they were, once the canary has no pods that should get nothing. Nothing waits for
-// that: whoever takes the Services of both versions away does.
-func (o Observed) giveBack() *Move {
+// giveBack makes the routes what they were, once no pods of the canary are left behind the Services, at most for the
+// step's deadline. That gateways accept it nothing waits for: whoever takes the Services of both versions away does.
+func (o Observed) giveBack(now time.Time) *Move {
+	if o.Traffic.divided() && !o.Traffic.OnlyStable && o.Traffic.StableEndpoints > 0 && !o.Release.overdue(now) {
+		return &Move{Wait: lookAtEndpoints}
+	}
 	if move := o.steer(nil); move != nil && move.Write != nil {
 		return move
 	}
 	return nil
 }
+
+// lookAtEndpoints is how often endpoints of the user's own Services are looked at, which are not watched.
+const lookAtEndpoints = 500 * time.Millisecond
 
 // take records what was found in front of the workload. What is gone stays in the record: somebody has to know.
 func (o Observed) take() *Move {

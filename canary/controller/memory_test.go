@@ -11,6 +11,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
@@ -49,6 +50,9 @@ func kindOf(object runtime.Object) string {
 func keyOf(object client.Object, key client.ObjectKey) string {
 	return kindOf(object) + " " + key.String()
 }
+
+// RESTMapper knows no routes.
+func (m *memory) RESTMapper() meta.RESTMapper { return meta.NewDefaultRESTMapper(nil) }
 
 // store keeps the object in a new state, under a new resourceVersion.
 func (m *memory) store(object client.Object) {

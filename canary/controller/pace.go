@@ -6,6 +6,8 @@ import (
 
 	"golang.org/x/time/rate"
 	"k8s.io/apimachinery/pkg/types"
+
+	"sluice.dev/sluice/canary"
 )
 
 // A release makes about 20 writes, and some for each step and each change of N. Whoever undoes what
@@ -28,7 +30,18 @@ type pace struct {
 
 type paced struct {
 	limiter *rate.Limiter
+	of      course
 	over    time.Time // when the release was first found over, zero while there is one
+}
+
+// course is one release on its way up or, which does not wait for that, down.
+type course struct {
+	release int64
+	down    bool
+}
+
+func courseOf(r *canary.Release) course {
+	return course{r.ID, r.Phase == canary.Aborted || r.Phase == canary.Reverting}
 }
 
 func newPace() *pace {
@@ -36,12 +49,12 @@ func newPace() *pace {
 }
 
 // take counts one write and returns 0, or how long to wait before it may be made.
-func (p *pace) take(workload types.NamespacedName, now time.Time) time.Duration {
+func (p *pace) take(workload types.NamespacedName, of course, now time.Time) time.Duration {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
 	release, ok := p.releases[workload]
-	if !ok || !release.over.IsZero() { // another one began
-		release = &paced{limiter: rate.NewLimiter(rate.Every(every), burst)}
+	if !ok || !release.over.IsZero() || release.of != of { // another one began
+		release = &paced{limiter: rate.NewLimiter(rate.Every(every), burst), of: of}
 		p.releases[workload] = release
 	}
 	if release.limiter.AllowN(now, 1) {

@@ -64,7 +64,7 @@ func (r *reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		if move.Write == nil {
 			return ctrl.Result{RequeueAfter: move.Wait}, untold
 		}
-		if wait := r.pace.take(request.NamespacedName, r.now()); wait > 0 {
+		if wait := r.pace.take(request.NamespacedName, courseOf(s.release), r.now()); wait > 0 {
 			r.backOff(s)
 			return ctrl.Result{RequeueAfter: wait}, nil
 		}

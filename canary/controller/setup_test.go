@@ -111,18 +111,21 @@ func TestRequestsOf(t *testing.T) {
 }
 
 func TestPace(t *testing.T) {
+	up := courseOf(&canary.Release{ID: 1, Phase: canary.Progressing})
 	p := newPace()
 	for range burst {
-		require.Zero(t, p.take(web, start))
+		require.Zero(t, p.take(web, up, start))
 	}
-	require.Equal(t, every, p.take(web, start))
-	require.Zero(t, p.take(types.NamespacedName{Name: "other"}, start))
-	require.Zero(t, p.take(web, start.Add(every)))
-	require.Equal(t, every, p.take(web, start.Add(every+time.Second)))
+	require.Equal(t, every, p.take(web, up, start))
+	require.Zero(t, p.take(types.NamespacedName{Name: "other"}, up, start))
+	require.Zero(t, p.take(web, up, start.Add(every)))
+	require.Equal(t, every, p.take(web, up, start.Add(every+time.Second)))
+	down := courseOf(&canary.Release{ID: 1, Phase: canary.Aborted})
+	require.Zero(t, p.take(web, down, start.Add(every+time.Second)), "an abort does not wait for what went before")
 	over := start.Add(2 * every)
 	require.Equal(t, afterwards, p.end(web, over))
 	require.Equal(t, time.Second, p.end(web, over.Add(time.Second)))
-	require.Zero(t, p.take(web, over.Add(time.Second)), "another release begins with all of its writes")
+	require.Zero(t, p.take(web, up, over.Add(time.Second)), "another release begins with all of its writes")
 	require.Equal(t, afterwards, p.end(web, over))
 	require.Zero(t, p.end(web, over.Add(afterwards)))
 	require.Zero(t, p.end(web, over.Add(afterwards)), "nothing is remembered")

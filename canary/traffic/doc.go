@@ -20,6 +20,12 @@
 // divided, and why, is in Found.Notes; requests on such a way reach the pods by their number. A route that the
 // annotation names has to be divided: where it cannot be, the release is blocked.
 //
+// A Service that is deleted, or selects other pods, while a release divides its requests blocks the release; what is
+// divided stays in view, since it has to be taken back before the canary's pods go.
+//
+// A Service of somebody's with the name of one of sluice's blocks a release too. Nothing is written then to routes that
+// are not divided: a backend of that name is not sluice's.
+//
 // An Ingress is a route only where its class is of the controller k8s.io/ingress-nginx.
 //
 // # Cost
@@ -27,4 +33,8 @@
 // A look lists the namespace's Services, and where some select the workload's pods, the routes of the kinds that the
 // cluster knows, and the endpoints of sluice's own Services. That a kind is not known is remembered for half a
 // minute, since asking for it costs a discovery of the whole API.
+//
+// A sweep lists sluice's Services of the workload. It looks at routes where there are some, or else once for each
+// workload after a start and after each release: the garbage collector takes the Services of a deleted workload away
+// before its routes are given back.
 package traffic

@@ -11,8 +11,22 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// endpoints returns how many ready pods each of the Services has, as gateways see them.
-func (r *Router) endpoints(ctx context.Context, namespace string, services []string) (map[string]int32, error) {
+// podSet are the UIDs of pods.
+type podSet map[types.UID]bool
+
+// within tells whether every pod is in another set too.
+func (p podSet) within(other podSet) bool {
+	for uid := range p {
+		if !other[uid] {
+			return false
+		}
+	}
+	return true
+}
+
+// endpoints returns the ready pods of each of the Services, as gateways see them. One of which there are no endpoints
+// objects is not in the result.
+func (r *Router) endpoints(ctx context.Context, namespace string, services []string) (map[string]podSet, error) {
 	if len(services) == 0 {
 		return nil, nil
 	}
@@ -25,11 +39,11 @@ func (r *Router) endpoints(ctx context.Context, namespace string, services []str
 	if err != nil {
 		return nil, fmt.Errorf("listing endpoints of namespace %s: %w", namespace, err)
 	}
-	ready := map[string]map[types.UID]bool{}
+	ready := map[string]podSet{}
 	for _, slice := range slices.Items {
 		name := slice.Labels[discoveryv1.LabelServiceName]
 		if ready[name] == nil {
-			ready[name] = map[types.UID]bool{}
+			ready[name] = podSet{}
 		}
 		for _, endpoint := range slice.Endpoints {
 			if isReady(endpoint) && endpoint.TargetRef != nil && endpoint.TargetRef.Kind == "Pod" {
@@ -37,11 +51,7 @@ func (r *Router) endpoints(ctx context.Context, namespace string, services []str
 			}
 		}
 	}
-	counts := map[string]int32{}
-	for name, pods := range ready {
-		counts[name] = int32(len(pods)) // as many as a namespace has pods
-	}
-	return counts, nil
+	return ready, nil
 }
 
 func isReady(e discoveryv1.Endpoint) bool { return e.Conditions.Ready == nil || *e.Conditions.Ready }

@@ -3,6 +3,7 @@ package traffic
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -19,10 +20,13 @@ import (
 
 var ingressKind = schema.GroupKind{Group: "networking.k8s.io", Kind: "Ingress"}
 
+// gatewayGroup is that of the Gateway API, where every route says whether it is accepted.
+const gatewayGroup = "gateway.networking.k8s.io"
+
 // routeKinds are looked at in this order.
 var routeKinds = []schema.GroupKind{
-	{Group: "gateway.networking.k8s.io", Kind: "HTTPRoute"},
-	{Group: "gateway.networking.k8s.io", Kind: "GRPCRoute"},
+	{Group: gatewayGroup, Kind: "HTTPRoute"},
+	{Group: gatewayGroup, Kind: "GRPCRoute"},
 	ingressKind,
 	{Group: "networking.istio.io", Kind: "VirtualService"},
 	{Group: "apisix.apache.org", Kind: "ApisixRoute"},
@@ -79,7 +83,8 @@ func (r *Router) list(ctx context.Context, kind schema.GroupKind, opts ...client
 	for i := range list.Items {
 		found = append(found, &list.Items[i])
 	}
-	if len(found) > 0 && r.Found != nil {
+	slices.SortFunc(found, func(a, b *unstructured.Unstructured) int { return strings.Compare(a.GetName(), b.GetName()) })
+	if _, isRoute := split.For(kind); isRoute && len(found) > 0 && r.Found != nil {
 		return found, r.Found(known)
 	}
 	return found, nil

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -36,22 +35,30 @@ type part struct {
 // Look reads what stands in front of a workload.
 func (r *Router) Look(ctx context.Context, w Workload) (*View, error) {
 	l := &look{Router: r, workload: w, view: &View{workload: w}}
-	candidates, all, err := r.services(ctx, w)
+	r.soil(w)
+	candidates, lost, err := r.services(ctx, w)
 	if err != nil {
 		return nil, err
 	}
-	standing := slices.ContainsFunc(all, func(s corev1.Service) bool { return w.belongs(&s) })
-	if len(candidates) == 0 && !standing {
-		return l.view, nil
-	}
-	if w.Policy.Divides().None && !standing {
+	standing := len(lost) > 0 || slices.ContainsFunc(candidates, func(s *service) bool { return s.stands(w) })
+	policy := w.Policy.Divides()
+	if !standing && (policy.None || len(candidates) == 0 && len(policy.Named) == 0) {
 		return l.view, nil
 	}
 	if err := l.read(ctx); err != nil {
 		return nil, err
 	}
+	for _, s := range lost {
+		l.lost(s)
+	}
+	if err := l.readGrants(ctx); err != nil {
+		return nil, err
+	}
 	for _, s := range candidates {
 		if err := l.service(ctx, s); err != nil {
+			return nil, err
+		}
+		if err := l.elsewhere(ctx, s); err != nil {
 			return nil, err
 		}
 	}
@@ -67,6 +74,7 @@ type look struct {
 	routes   []*unstructured.Unstructured // of the namespace, without canary Ingresses of sluice's
 	canaries map[string]*unstructured.Unstructured
 	classes  ingressClasses
+	grants   []grant
 	notes    notes
 	seen     []string // routes that are divided, or can be
 	why      map[string]string
@@ -98,8 +106,24 @@ func (l *look) read(ctx context.Context) error {
 	return nil
 }
 
-// service looks for the routes of one Service.
-func (l *look) service(ctx context.Context, s *service) error {
+// lost takes what a release divides for a Service that is the workload's no more: before the canary's pods go, the
+// requests have to be taken back.
+func (l *look) lost(s *service) {
+	concerned := false
+	for _, p := range l.parts(s) {
+		if share := l.share(p); share != nil && share.Workload == l.workload.subject() {
+			concerned = true
+			l.take(p)
+		}
+	}
+	if concerned {
+		l.block(s.lost)
+		l.view.services = append(l.view.services, s)
+	}
+}
+
+// parts returns the routes that send requests to a Service, or to sluice's beside it.
+func (l *look) parts(s *service) []part {
 	var parts []part
 	for _, route := range l.routes {
 		reading, err := providerOf(route).Read(route, nil, s.names)
@@ -108,10 +132,16 @@ func (l *look) service(ctx context.Context, s *service) error {
 		}
 		parts = append(parts, part{route: route, names: s.names, companion: l.companion(route, s.names)})
 	}
+	return parts
+}
+
+// service looks for the routes of one Service.
+func (l *look) service(ctx context.Context, s *service) error {
+	parts := l.parts(s)
 	if len(parts) == 0 {
 		return nil
 	}
-	other := ""
+	other, foreign := "", s.foreign(l.workload)
 	if !slices.ContainsFunc(parts, func(p part) bool { return l.share(p) != nil }) {
 		var err error
 		if other, err = l.selectsOthers(ctx, l.workload, s); err != nil {
@@ -132,7 +162,13 @@ func (l *look) service(ctx context.Context, s *service) error {
 			continue
 		}
 		concerned = true
+		if foreign != "" && l.share(p) == nil {
+			continue // of its backends, those of sluice's names are somebody's
+		}
 		l.take(p)
+	}
+	if concerned && foreign != "" {
+		l.block(fmt.Sprintf("Service %s exists and is not sluice's: delete or rename it, since sluice needs the name", foreign))
 	}
 	if concerned {
 		l.view.services = append(l.view.services, s)
@@ -182,6 +218,9 @@ func (l *look) undividable(p part, otherPod string) string {
 	if p.route.GroupVersionKind().GroupKind() == ingressKind {
 		if why := l.classes.reject(p.route); why != "" {
 			return why
+		}
+		if name := split.CanaryIngressName(p.route.GetName(), p.names); l.isTaken(name) {
+			return fmt.Sprintf("Ingress %s exists and is not sluice's, which needs the name", name)
 		}
 	}
 	match, err := split.ParseMatch(l.workload.Policy.Match)
@@ -254,11 +293,11 @@ func differs(p part, share *split.Share) bool {
 	return !labelled || !equality.Semantic.DeepEqual(result.Route.Object, p.route.Object) || !sameCanary(p.companion, result.Companion)
 }
 
-// changed is when anybody last wrote a route.
+// changed is when anybody last wrote a route. What its provider says in its status is no change of it.
 func changed(route *unstructured.Unstructured) time.Time {
 	last := route.GetCreationTimestamp().Time
 	for _, entry := range route.GetManagedFields() {
-		if entry.Time != nil && entry.Time.After(last) {
+		if entry.Subresource == "" && entry.Time != nil && entry.Time.After(last) {
 			last = entry.Time.Time
 		}
 	}
@@ -270,27 +309,19 @@ func (l *look) finish(ctx context.Context, candidates []*service) error {
 	v, state := l.view, &l.view.State
 	var names []string
 	for _, s := range v.services {
-		if foreign := s.foreign(l.workload); foreign != "" {
-			l.block(fmt.Sprintf("Service %s exists and is not sluice's: delete or rename it, since sluice needs the name", foreign))
+		names = append(names, s.names.Service, s.names.Stable, s.names.Canary)
+		if s.lost != "" {
+			continue
 		}
 		state.Missing = state.Missing || s.missing(l.workload)
 		state.Astray = state.Astray || s.astray(l.workload)
-		names = append(names, s.names.Stable, s.names.Canary)
+		state.Unnamed = state.Unnamed || (l.workload.Stable == "" || l.workload.Canary == "") && (s.stable == nil || s.canary == nil)
 	}
-	state.Unnamed = (l.workload.Stable == "" || l.workload.Canary == "") && slices.ContainsFunc(v.services, func(s *service) bool {
-		return s.stable == nil || s.canary == nil
-	})
-	counts, err := l.endpoints(ctx, l.workload.Namespace, names)
+	ready, err := l.endpoints(ctx, l.workload.Namespace, names)
 	if err != nil {
 		return err
 	}
-	for i, s := range v.services {
-		stable, onCanary := counts[s.names.Stable], counts[s.names.Canary]
-		if i > 0 {
-			stable, onCanary = min(stable, state.StableEndpoints), min(onCanary, state.CanaryEndpoints)
-		}
-		state.StableEndpoints, state.CanaryEndpoints = stable, onCanary
-	}
+	v.count(ready)
 	if len(l.seen) == 0 && len(l.notes) == 0 {
 		return nil
 	}
@@ -301,9 +332,35 @@ func (l *look) finish(ctx context.Context, candidates []*service) error {
 	return nil
 }
 
-// isCanaryIngress tells whether an Ingress is one of sluice's beside another.
+// count says what the ready pods behind each Service come to.
+func (v *View) count(ready map[string]podSet) {
+	state := &v.State
+	state.OnlyStable, state.OnlyCanary = true, true
+	for i, s := range v.services {
+		own, stable, onCanary := ready[s.names.Service], ready[s.names.Stable], ready[s.names.Canary]
+		if s.lost != "" {
+			own = nil // they are not the workload's
+		}
+		state.Unlisted = state.Unlisted || (s.lost == "" && (stable == nil || onCanary == nil))
+		state.OnlyStable = state.OnlyStable && own.within(stable) && len(onCanary) == 0
+		state.OnlyCanary = state.OnlyCanary && own.within(onCanary)
+		if i == 0 || int32(len(stable)) < state.StableEndpoints {
+			state.StableEndpoints = int32(len(stable)) // as many as a namespace has pods
+		}
+		if i == 0 || int32(len(onCanary)) < state.CanaryEndpoints {
+			state.CanaryEndpoints = int32(len(onCanary))
+		}
+	}
+}
+
+// isCanaryIngress tells whether an Ingress is one of sluice's beside another: by its label, or where somebody took that
+// away by its record.
 func isCanaryIngress(route *unstructured.Unstructured) bool {
-	return route.GroupVersionKind().GroupKind() == ingressKind && route.GetLabels()[canary.WorkloadLabel] != ""
+	if route.GroupVersionKind().GroupKind() != ingressKind {
+		return false
+	}
+	return route.GetLabels()[canary.WorkloadLabel] != "" ||
+		route.GetAnnotations()["nginx.ingress.kubernetes.io/canary"] == "true" && len(split.Recorded(route)) > 0
 }
 
 // companion returns the canary Ingress of a route, nil where there is none, and for every other kind.
@@ -312,6 +369,13 @@ func (l *look) companion(route *unstructured.Unstructured, names split.Names) *u
 		return nil
 	}
 	return l.canaries[split.CanaryIngressName(route.GetName(), names)]
+}
+
+// isTaken tells whether somebody's Ingress has a name.
+func (l *look) isTaken(name string) bool {
+	return slices.ContainsFunc(l.routes, func(route *unstructured.Unstructured) bool {
+		return route.GroupVersionKind().GroupKind() == ingressKind && route.GetName() == name
+	})
 }
 
 // sameCanary tells whether a canary Ingress says what it should. Others may add to its metadata.

@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/selection"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -26,29 +28,56 @@ type service struct {
 	*corev1.Service
 	names          split.Names
 	stable, canary *corev1.Service // nil: not there
+	// lost says why it is the workload's no more, although a release divides its requests; empty: it is. The Service
+	// itself is nil where it is gone.
+	lost string
 }
 
-// services returns those that select the workload's pods, in the order of their names.
-func (r *Router) services(ctx context.Context, w Workload) ([]*service, []corev1.Service, error) {
+// services returns those that select the workload's pods, and those beside which sluice's stand although they are gone
+// or select them no more, each in the order of their names.
+func (r *Router) services(ctx context.Context, w Workload) (found, lost []*service, err error) {
 	list := &corev1.ServiceList{}
 	if err := r.client.List(ctx, list, client.InNamespace(w.Namespace)); err != nil {
 		return nil, nil, fmt.Errorf("listing services of namespace %s: %w", w.Namespace, err)
 	}
+	slices.SortFunc(list.Items, func(a, b corev1.Service) int { return strings.Compare(a.Name, b.Name) })
 	byName := map[string]*corev1.Service{}
-	for i := range list.Items {
-		byName[list.Items[i].Name] = &list.Items[i]
-	}
-	var found []*service
+	var own []corev1.Service
 	for i := range list.Items {
 		s := &list.Items[i]
-		if isOwn(s) || len(s.Spec.Selector) == 0 || s.Spec.Type == corev1.ServiceTypeExternalName ||
-			!labels.SelectorFromSet(s.Spec.Selector).Matches(w.Labels) {
+		byName[s.Name] = s
+		if w.belongs(s) {
+			own = append(own, *s)
+		}
+	}
+	among := func(name string) *service {
+		names := split.NamesOf(name)
+		return &service{Service: byName[name], names: names, stable: byName[names.Stable], canary: byName[names.Canary]}
+	}
+	for i := range list.Items {
+		if w.isSelectedBy(&list.Items[i]) {
+			found = append(found, among(list.Items[i].Name))
+		}
+	}
+	for _, name := range beside(own) {
+		s := among(name)
+		switch {
+		case s.Service == nil:
+			s.lost = fmt.Sprintf("Service %s is gone, whose requests the release divides: create it again, or abort the release", name)
+		case !w.isSelectedBy(s.Service):
+			s.lost = fmt.Sprintf("Service %s does not select the pods of %s any more, and the release divides its requests: let it select them, or abort the release", name, w.subject())
+		default:
 			continue
 		}
-		names := split.NamesOf(s.Name)
-		found = append(found, &service{Service: s, names: names, stable: byName[names.Stable], canary: byName[names.Canary]})
+		lost = append(lost, s)
 	}
-	return found, list.Items, nil
+	return found, lost, nil
+}
+
+// isSelectedBy tells whether one of the user's Services selects the workload's pods.
+func (w Workload) isSelectedBy(s *corev1.Service) bool {
+	return !isOwn(s) && len(s.Spec.Selector) > 0 && s.Spec.Type != corev1.ServiceTypeExternalName &&
+		labels.SelectorFromSet(s.Spec.Selector).Matches(w.Labels)
 }
 
 // isOwn tells whether a Service is one that sluice made.
@@ -64,6 +93,12 @@ func (w Workload) belongs(s metav1.Object) bool {
 	return false
 }
 
+// unfinished pods can get requests; one that has ended, as that of a Job, never does again.
+var unfinished = fields.AndSelectors(
+	fields.OneTermNotEqualSelector("status.phase", string(corev1.PodSucceeded)),
+	fields.OneTermNotEqualSelector("status.phase", string(corev1.PodFailed)),
+)
+
 // selectsOthers returns the name of a pod that a Service selects and that is not the workload's, empty where there
 // is none: such a pod would get no requests by the Services of the two versions.
 func (r *Router) selectsOthers(ctx context.Context, w Workload, s *service) (string, error) {
@@ -76,7 +111,8 @@ func (r *Router) selectsOthers(ctx context.Context, w Workload, s *service) (str
 		pods := &metav1.PartialObjectMetadataList{}
 		pods.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("PodList"))
 		selector := labels.SelectorFromSet(s.Spec.Selector).Add(not)
-		err := r.client.List(ctx, pods, client.InNamespace(w.Namespace), client.MatchingLabelsSelector{Selector: selector}, client.Limit(1))
+		err := r.client.List(ctx, pods, client.InNamespace(w.Namespace), client.MatchingLabelsSelector{Selector: selector},
+			client.MatchingFieldsSelector{Selector: unfinished}, client.Limit(1))
 		if err != nil {
 			return "", fmt.Errorf("listing pods that service %s/%s selects: %w", w.Namespace, s.Name, err)
 		}
@@ -167,6 +203,11 @@ func (s *service) astray(w Workload) bool {
 	return s.canary != nil && w.Canary != "" && s.canary.Spec.Selector[w.HashLabel] != w.Canary
 }
 
+// stands tells whether one of sluice's Services was made for the workload.
+func (s *service) stands(w Workload) bool {
+	return s.stable != nil && w.belongs(s.stable) || s.canary != nil && w.belongs(s.canary)
+}
+
 // foreign names a Service that has the name of one of sluice's and is not, empty where there is none.
 func (s *service) foreign(w Workload) string {
 	for _, own := range []*corev1.Service{s.stable, s.canary} {
@@ -177,9 +218,12 @@ func (s *service) foreign(w Workload) string {
 	return ""
 }
 
-// SelectPods makes or mends one of the Services of the two versions.
+// SelectPods makes or mends one of the Services of the two versions. One that is not sluice's stays as it is.
 func (r *Router) SelectPods(ctx context.Context, v *View) error {
 	for _, s := range v.services {
+		if s.lost != "" || s.foreign(v.workload) != "" {
+			continue
+		}
 		for _, version := range []struct {
 			is         *corev1.Service
 			name, hash string

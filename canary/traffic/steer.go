@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -23,7 +24,7 @@ func (r *Router) Steer(ctx context.Context, v *View, share *canary.Share) error 
 		if !route.Differs && sameShare(route.Share, share) {
 			continue
 		}
-		if share == nil && route.Share == nil && p.companion == nil {
+		if share == nil && route.Share == nil && p.companion == nil && !slices.Contains(recorded(p.route, ""), p.names.Service) {
 			share = &canary.Share{} // what is left of a division has no record to be given back by: that comes first
 		}
 		if share == nil {
@@ -64,14 +65,19 @@ func (r *Router) divide(ctx context.Context, w Workload, p part, share split.Sha
 	return r.writeCanary(ctx, w, p.companion, result.Companion)
 }
 
-// restore deletes the canary Ingress before the main one is given back, for the same reason.
+// restore gives a route back and then deletes its canary Ingress: what the main one points at meanwhile may have no
+// pods any more.
 func (r *Router) restore(ctx context.Context, p part) error {
-	if p.companion == nil {
+	if p.companion == nil || differs(part{route: p.route, names: p.names}, nil) {
 		return r.ask(ctx, p, nil)
 	}
-	uid := p.companion.GetUID()
-	if err := r.client.Delete(ctx, p.companion, client.Preconditions{UID: &uid}); err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("deleting canary %s: %w", nameOf(p.companion), err)
+	return r.deleteCanary(ctx, p.companion)
+}
+
+func (r *Router) deleteCanary(ctx context.Context, ingress *unstructured.Unstructured) error {
+	uid := ingress.GetUID()
+	if err := r.client.Delete(ctx, ingress, client.Preconditions{UID: &uid}); err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("deleting canary %s: %w", nameOf(ingress), err)
 	}
 	return nil
 }

@@ -2,19 +2,27 @@ package traffic
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"sluice.dev/sluice/canary"
 	"sluice.dev/sluice/canary/traffic/split"
 )
 
-// settles is how long a gateway may take to take up a route that was given back, before sluice's Services go.
-const settles = time.Minute
+const (
+	// settles is how long a gateway may take to take up a route that was given back, before sluice's Services go.
+	settles = time.Minute
+	// unsaid is how long a provider is given that does not say what it has taken up: nginx reads its Ingresses again
+	// every three seconds.
+	unsaid = 5 * time.Second
+)
 
 // Sweep gives back the routes of a workload that has no release, or does not exist any more, by one write at a time,
 // and takes sluice's Services away once no gateway sends requests there. It returns whether something is left to do.
@@ -24,18 +32,22 @@ func (r *Router) Sweep(ctx context.Context, w Workload) (again bool, err error) 
 	if err != nil {
 		return false, fmt.Errorf("listing sluice's services of namespace %s: %w", w.Namespace, err)
 	}
-	items := slices.DeleteFunc(own.Items, func(s corev1.Service) bool { return !w.belongs(&s) || s.DeletionTimestamp != nil })
-	if len(items) == 0 {
+	items := slices.DeleteFunc(own.Items, func(s corev1.Service) bool { return !w.belongs(&s) })
+	if len(items) == 0 && r.isClean(w) {
 		return false, nil
 	}
 	if again, err := r.sweepRoutes(ctx, w, items); again || err != nil {
 		return again, err
 	}
 	for i := range items {
+		if items[i].DeletionTimestamp != nil {
+			continue
+		}
 		if err := r.deleteService(ctx, &items[i]); err != nil {
 			return false, err
 		}
 	}
+	r.cleaned(w)
 	return false, nil
 }
 
@@ -45,14 +57,13 @@ func (r *Router) sweepRoutes(ctx context.Context, w Workload, own []corev1.Servi
 	if err := l.read(ctx); err != nil {
 		return false, err
 	}
-	for _, name := range beside(own) {
+	for _, name := range l.divided(own) {
 		names := split.NamesOf(name)
 		for _, route := range l.routes {
 			p := part{route: route, names: names, companion: l.companion(route, names)}
 			share := l.share(p)
-			if share == nil && !differs(p, nil) {
-				reading, err := providerOf(route).Read(route, nil, names)
-				again = again || (err == nil && reading.Waiting != "" && r.kinds.now().Sub(changed(route)) < settles)
+			if share == nil && !l.isLeft(p, own) {
+				again = again || r.lags(p)
 				continue
 			}
 			if share != nil && share.Workload != w.subject() {
@@ -61,10 +72,68 @@ func (r *Router) sweepRoutes(ctx context.Context, w Workload, own []corev1.Servi
 			l.take(p)
 		}
 	}
-	if len(l.view.parts) == 0 {
-		return again, nil
+	if len(l.view.parts) > 0 {
+		return true, r.Steer(ctx, l.view, nil)
 	}
-	return true, r.Steer(ctx, l.view, nil)
+	for _, name := range slices.Sorted(maps.Keys(l.canaries)) {
+		if canary := l.canaries[name]; len(recorded(canary, w.subject())) > 0 { // the Ingress beside which it stood is gone
+			return true, r.deleteCanary(ctx, canary)
+		}
+	}
+	return again, nil
+}
+
+// divided returns the names of the user's Services beside which sluice's stand, or for which a route has a record of
+// the workload's release: with a workload that is deleted its Services go at once, and nothing else says what they
+// stood beside.
+func (l *look) divided(own []corev1.Service) []string {
+	names := beside(own)
+	routes := append(slices.Clone(l.routes), slices.Collect(maps.Values(l.canaries))...)
+	for _, route := range routes {
+		for _, name := range recorded(route, l.workload.subject()) {
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// isLeft tells whether a route without a share has something of one: one that is to end, or backends of sluice's names
+// beside which its Services stand. Without those they are somebody's own.
+func (l *look) isLeft(p part, own []corev1.Service) bool {
+	mine := p.companion != nil || slices.Contains(beside(own), p.names.Service) ||
+		slices.Contains(recorded(p.route, l.workload.subject()), p.names.Service)
+	return mine && differs(p, nil)
+}
+
+// lags tells whether the provider of a route that was given back may send requests to sluice's Services still.
+func (r *Router) lags(p part) bool {
+	reading, err := providerOf(p.route).Read(p.route, nil, p.names)
+	if err != nil || reading.None != "" {
+		return false
+	}
+	since := r.kinds.now().Sub(changed(p.route))
+	return reading.Waiting != "" && since < settles || p.route.GroupVersionKind().Group != gatewayGroup && since < unsaid
+}
+
+// recorded returns the Services of which a route has a record of a workload's release, of any where it is empty; those
+// that are to be restored among them.
+func recorded(route *unstructured.Unstructured, workload string) []string {
+	var all map[string]struct {
+		Workload string `json:"workload"`
+	}
+	if json.Unmarshal([]byte(route.GetAnnotations()[split.RecordAnnotation]), &all) != nil {
+		return nil
+	}
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		if workload == "" || all[name].Workload == workload {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // beside returns the names of the user's Services beside which sluice's stand.

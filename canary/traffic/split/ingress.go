@@ -14,7 +14,8 @@ type ingress struct{}
 const nginx = "nginx.ingress.kubernetes.io/"
 
 // Split is Provider.Split. Where an Ingress is split for the first time, the main one is written before the
-// canary Ingress, and restored after that is gone: else the canary's pods get a share of both.
+// canary Ingress: else the canary's pods get a share of both. It is restored before that goes, since the stable
+// Service may have no pods any more.
 func (i ingress) Split(route *unstructured.Unstructured, share Share) (Result, error) {
 	if err := share.validate(); err != nil {
 		return Result{}, err

@@ -18,8 +18,9 @@ import (
 
 // sender sends requests to one address, whatever host they name. It follows nothing and tries nothing again.
 type sender struct {
-	http *http.Client
-	host string
+	http   *http.Client
+	host   string
+	header http.Header // of each request
 }
 
 // patience is how long a request may take. One that waits for a pod is lost long before.
@@ -34,12 +35,18 @@ func newSender(t testing.TB, host string) *sender {
 		DisableCompression:  true,
 	}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &sender{&http.Client{Transport: transport, Timeout: patience}, host}
+	return &sender{http: &http.Client{Transport: transport, Timeout: patience}, host: host}
 }
 
 func (c *sender) get(url string) Answer {
 	a := Answer{At: time.Now()}
-	response, err := c.http.Get(url)
+	request, err := http.NewRequest(http.MethodGet, url, nil)
+	if err != nil {
+		a.Reason = err.Error()
+		return a
+	}
+	request.Header = c.header.Clone()
+	response, err := c.http.Do(request)
 	if err == nil {
 		defer response.Body.Close()
 		err = a.read(response)
@@ -100,6 +107,15 @@ const workers = 16
 func (g *Gateway) Burst(t testing.TB, host string, requests int) Answers {
 	t.Helper()
 	c := newSender(t, host)
+	return burst(requests, func(int) Answer { return c.get("http://" + host + "/") })
+}
+
+// BurstWith is Burst with a header in each request, "NAME=VALUE".
+func (g *Gateway) BurstWith(t testing.TB, host string, requests int, header string) Answers {
+	t.Helper()
+	c := newSender(t, host)
+	name, value, _ := strings.Cut(header, "=")
+	c.header = http.Header{http.CanonicalHeaderKey(name): {value}}
 	return burst(requests, func(int) Answer { return c.get("http://" + host + "/") })
 }
 

@@ -46,9 +46,9 @@ func each(t *testing.T, test func(t *testing.T, kind gateway.Kind)) {
 }
 
 // start makes an app of v1 whose releases have these steps.
-func start(t *testing.T, kind gateway.Kind, steps string) *app {
+func start(t *testing.T, kind gateway.Kind, steps string, options ...harness.Option) *app {
 	t.Helper()
-	n := plane.Env.Namespace(t, harness.Steps(steps))
+	n := plane.Env.Namespace(t, append(options, harness.Steps(steps))...)
 	n.Create(builders.MakeDeployment("web").Replicas(replicas).Image(v1).Obj())
 	plane.CreateService(t, n.Name, "web", map[string]string{"app": "web"})
 	return serve(t, n, kind, plane.CreateRoute(t, kind, n.Name))

@@ -1,10 +1,14 @@
 package traffic
 
 import (
+	"context"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"sluice.dev/sluice/canary"
 	"sluice.dev/sluice/test/e2e/gateway"
@@ -103,5 +107,33 @@ func TestBlueAndGreen(t *testing.T) {
 		all := a.nothingLost()
 		require.Empty(t, all.Between(time.Time{}, approved).Of(v2))
 		require.Empty(t, all.Between(switched, time.Now()).Of(v1), "of the old version")
+	})
+}
+
+// TestNoRequestIsLostByAPromotionBesideTheNativeRollout: a version whose ReplicaSet is in the history is not adopted in
+// place, so it is promoted by sequence C.
+func TestNoRequestIsLostByAPromotionBesideTheNativeRollout(t *testing.T) {
+	each(t, func(t *testing.T, kind gateway.Kind) {
+		a := start(t, kind, "50%")
+		a.hold(v2)
+		a.Approve("web")
+		a.promoted(v2)
+		a.hold(v1)
+		a.share(v1, 50, sample)
+		a.Approve("web")
+		a.promoted(v1)
+		a.nothingLost()
+		a.Eventually("an Event says that it was sequence C", func(ctx context.Context) error {
+			list, err := a.Admin.CoreV1().Events(a.Name).List(ctx, metav1.ListOptions{})
+			if err != nil {
+				return err
+			}
+			for _, event := range list.Items {
+				if strings.Contains(event.Message, "all pods are rolled out while the canary stays") {
+					return nil
+				}
+			}
+			return fmt.Errorf("none of %d says so", len(list.Items))
+		})
 	})
 }
