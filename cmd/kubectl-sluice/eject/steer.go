@@ -32,6 +32,7 @@ type traffic struct {
 	tries  map[string]int       // by part
 	undone map[string]time.Time // since when somebody else wants a part otherwise
 	parts  []part               // what was written
+	alone  time.Time            // since when the canary has no pods
 	wrote  time.Time            // when, for the last time
 	told   bool                 // that a gateway is not waited for any longer
 }
@@ -72,6 +73,9 @@ func (e *Ejector) giveBack(ctx context.Context, item *Item) (waits wait, err err
 	}
 	if left, err := e.canaryPods(ctx, item, f); err != nil || left {
 		return wait{what: "the pods of its canary to go, before requests go to the Service itself"}, err
+	}
+	if left, err := e.canaryEndpoints(ctx, item, f); err != nil || left {
+		return wait{what: "the endpoints of its Services, where pods of its canary still stand"}, err
 	}
 	if f, err = e.steer(ctx, item, toService); err != nil {
 		return wait{}, err
