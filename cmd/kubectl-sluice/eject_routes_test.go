@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -241,4 +242,21 @@ func TestEjectDoesNotWaitForAGatewayForEver(t *testing.T) {
 	require.Contains(t, s.out.String(), "waiting for the gateway of httproute/web: Gateway edge has not accepted the route yet")
 	require.Contains(t, s.out.String(), "note: httproute/web is not waited for any longer")
 	require.Equal(t, route.Object, s.route(t, "HTTPRoute").Object)
+}
+
+// TestEjectWaitsForEndpointsToFollowPods, but not for long: they may be somebody else's.
+func TestEjectWaitsForEndpointsToFollowPods(t *testing.T) {
+	w := newWorld()
+	slice := &discoveryv1.EndpointSlice{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "web-1", Labels: map[string]string{discoveryv1.LabelServiceName: "web"}},
+		Endpoints:  []discoveryv1.Endpoint{{TargetRef: &corev1.ObjectReference{Kind: "Pod", UID: "gone"}}},
+	}
+	objects := append(append(w.objects(), slice), divide(t, plain(t, "HTTPRoute"), 20, "Deployment/web")...)
+	s := newSession(append(objects, ownServices()...)...)
+	s.permit()
+	s.live(t, w)
+	require.Zero(t, s.run(t, "eject", "deploy/web", "--leave-paused", "--yes"), s.err.String())
+	require.Contains(t, s.out.String(), "waiting for the endpoints of its Services, where pods of its canary still stand\n"+
+		"deployment.apps/web: httproute/web: requests go to service web again\n")
+	require.Equal(t, plain(t, "HTTPRoute").Object, s.route(t, "HTTPRoute").Object)
 }

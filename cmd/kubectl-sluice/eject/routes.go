@@ -174,6 +174,11 @@ func (f *front) find(item *Item, routes []route, services []split.Names) error {
 // which there are some of sluice's, since a record can be lost.
 func namesOn(r route, item *Item, services []split.Names) []split.Names {
 	found := slices.Clone(services)
+	for _, p := range item.traffic.parts { // a sluice that is alive may have taken record and Services away
+		if p.names.Service != "" && p.resource == r.resource && p.route.GetName() == r.GetName() && !slices.Contains(found, p.names) {
+			found = append(found, p.names)
+		}
+	}
 	add := func(names split.Names) {
 		if !slices.Contains(found, names) {
 			found = append(found, names)

@@ -28,12 +28,13 @@ const (
 
 // traffic is how far an item's routes are on their way back.
 type traffic struct {
-	want    stand                // until the canary's pods are gone; 0: nobody has decided yet
-	tries   map[string]int       // by part
-	undone  map[string]time.Time // since when somebody else wants a part otherwise
-	touched bool                 // something was written
-	wrote   time.Time            // when, for the last time
-	told    bool                 // that a gateway is not waited for any longer
+	want   stand                // until the canary's pods are gone; 0: nobody has decided yet
+	tries  map[string]int       // by part
+	undone map[string]time.Time // since when somebody else wants a part otherwise
+	parts  []part               // what was written
+	alone  time.Time            // since when the canary has no pods
+	wrote  time.Time            // when, for the last time
+	told   bool                 // that a gateway is not waited for any longer
 }
 
 func (p part) key() string { return p.String() + " " + p.names.Service }
@@ -72,6 +73,9 @@ func (e *Ejector) giveBack(ctx context.Context, item *Item) (waits wait, err err
 	}
 	if left, err := e.canaryPods(ctx, item, f); err != nil || left {
 		return wait{what: "the pods of its canary to go, before requests go to the Service itself"}, err
+	}
+	if left, err := e.canaryEndpoints(ctx, item, f); err != nil || left {
+		return wait{what: "the endpoints of its Services, where pods of its canary still stand"}, err
 	}
 	if f, err = e.steer(ctx, item, toService); err != nil {
 		return wait{}, err
@@ -173,7 +177,7 @@ func (e *Ejector) wrote(item *Item, p part) {
 	if t.tries == nil {
 		t.tries, t.undone = map[string]int{}, map[string]time.Time{}
 	}
-	t.touched, t.wrote = true, e.Clock.Now()
+	t.parts, t.wrote = append(t.parts, p), e.Clock.Now()
 	if t.tries[p.key()]++; t.tries[p.key()] >= mostTries {
 		t.undone[p.key()] = e.Clock.Now()
 	}
@@ -223,7 +227,7 @@ func (e *Ejector) insist(ctx context.Context, item *Item, f *front, want stand) 
 // nothing may be gone.
 func (e *Ejector) taken(item *Item, f *front) wait {
 	t := &item.traffic
-	if !t.touched {
+	if len(t.parts) == 0 {
 		return wait{}
 	}
 	since := e.Clock.Since(t.wrote)
