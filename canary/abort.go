@@ -142,7 +142,7 @@ func restoreStable(o Observed, now time.Time) *Move {
 	case !r.Restoring && stable != nil && stable.Replicas > 0:
 		return nil
 	case !r.Restoring:
-		return startRestoring(o, now, true)
+		return startRestoring(o, now)
 	case d.ObservedGeneration < d.Generation:
 		return &Move{} // the deployment controller does not know the pinned maxSurge yet
 	case stable == nil:
@@ -169,10 +169,10 @@ func (o Observed) mayRestore() bool {
 		!o.adopting() && !o.hasOwn(o.canary())
 }
 
-func startRestoring(o Observed, now time.Time, gone bool) *Move {
+func startRestoring(o Observed, now time.Time) *Move {
 	next := o.Release.at(now)
 	next.Restoring, next.Surge = true, max(next.Surge, o.Workload.Replicas)
-	return &Move{Write: &Write{SetRelease: next}, Event: restored(next, gone)}
+	return &Move{Write: &Write{SetRelease: next}, Event: restored(next)}
 }
 
 // endRestoring leaves a pinned maxSurge to the phases that take a canary away.

@@ -30,13 +30,7 @@ func (d deployment) clear(now time.Time) *Move {
 	if move := clearOthers(d.Observed, now); move != nil {
 		return move
 	}
-	if move := unpin(d.Observed); move != nil {
-		return move
-	}
-	if len(d.Traffic.Routes) > 0 && d.mixed() && d.mayRestore() {
-		return startRestoring(d.Observed, now, false) // no Service selects two versions
-	}
-	return nil
+	return unpin(d.Observed)
 }
 
 // idle keeps no canary pods.

@@ -62,8 +62,8 @@
 //	Reverting    routes are given back. So are those of a canary that was superseded
 //	any          a canary that lost its pods gets nothing; where the stable version has none, whoever serves gets all
 //
-// A workload of which two versions are stable is not divided: no Service selects both. A Deployment's promotion that was
-// superseded is finished first, so that there is one.
+// A workload of which two versions are stable, since its promotion was superseded, is not divided: no Service selects
+// both.
 //
 // # Two kinds
 //

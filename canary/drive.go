@@ -188,7 +188,7 @@ func (c change) retry(next *Release, w World) (Decision, error) {
 		return deny(InvalidPolicy, c.refused("its policy is not valid", err.Error())), nil
 	}
 	next.ID, next.Phase, next.Step = c.nextID(), Progressing, 1
-	next.Since, next.Reason, next.Told, next.Settled, next.Approvals, next.Gate = nil, "", nil, false, nil, nil
+	next.Since, next.Reason, next.Told, next.Settled, next.Approvals, next.Gate, next.Traffic = nil, "", nil, false, nil, nil, nil
 	next.Policy = s.Policy
 	d, err := c.carry(Retried, next)
 	c.forgetDrivers(d.Want, next)

@@ -83,10 +83,7 @@ func promoting(r *Release) *Event {
 	return &Event{Reason: "ReleasePromoting", Message: fmt.Sprintf("release %d: %s", r.ID, how)}
 }
 
-func restored(r *Release, gone bool) *Event {
-	if !gone {
-		return &Event{Reason: "StableRestored", Message: fmt.Sprintf("release %d: the promotion that it superseded is finished first, so that requests can be divided between two versions", r.ID)}
-	}
+func restored(r *Release) *Event {
 	return &Event{Warning: true, Reason: "StableRestored", Message: fmt.Sprintf("release %d: the stable ReplicaSet was gone or empty and is brought back", r.ID)}
 }
 

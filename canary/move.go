@@ -48,6 +48,9 @@ func (w *Write) Tells() bool { return w.SetCondition != nil || w.ClearConditions
 // Steering is where requests are to go; a Share of nil is the Services themselves.
 type Steering struct{ Share *Share }
 
+// Divides returns whether the write is one of those that divide requests.
+func (w *Write) Divides() bool { return w.SelectPods || w.Steer != nil }
+
 // CanarySpec is the canary ReplicaSet to create; template and selector are the Deployment's.
 type CanarySpec struct {
 	Hash            string // pod-template-hash, and the end of the name

@@ -251,6 +251,9 @@ func wait(o Observed, m mechanics, now time.Time) Move {
 		return *move
 	}
 	if by == "" {
+		if o.Traffic.divided() && (left == 0 || left > lookBeside) {
+			left = lookBeside
+		}
 		return Move{Wait: left}
 	}
 	return goOn(o, m, by, now)

@@ -17,6 +17,8 @@ type Traffic struct {
 	// Missing: a Service of sluice's is not there, or not as it has to be. Astray: one of the canary's selects
 	// another version than the release's.
 	Missing, Astray bool
+	// Lost: a Service of the user's that is divided is gone, or selects other pods.
+	Lost bool
 	// Unnamed: a Service is not there, and the label of the pods that it would select is not known yet.
 	Unnamed bool
 	// StableEndpoints and CanaryEndpoints are how many ready pods the versions' Services have; of several
@@ -56,9 +58,14 @@ type Route struct {
 	Differs bool
 	// Waiting says what its provider has not accepted yet; empty where it has, or does not say.
 	Waiting string
-	// Changed is when the route last was.
+	// Changed is when the route last was. Silent: its provider does not say when it has taken that up; see Unsaid.
 	Changed time.Time
+	Silent  bool
 }
+
+// Unsaid is how long a provider is given that does not say when it has taken up a route, before pods go that it sends
+// requests to. The controller of ingress-nginx reloads at most every 3.3 s by default.
+const Unsaid = 5 * time.Second
 
 // Share is how requests are divided between the stable version and the canary.
 type Share struct {

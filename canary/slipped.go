@@ -39,7 +39,7 @@ func otherTemplate(o Observed, now time.Time) *Move {
 		next = r.to(Progressing, now, "this version was applied while sluice's webhook was away")
 		next.ID, next.Step = r.nextID(d.Generation), 1
 		next.Canary = Revision{Hash: d.TemplateHash, Digest: d.TemplateDigest}
-		next.Author, next.Cause, next.Approvals, next.Settled = "", "", nil, false
+		next.Author, next.Cause, next.Approvals, next.Settled, next.Traffic = "", "", nil, false, nil
 	}
 	next.Sequence = ""
 	return &Move{Write: &Write{SetRelease: next}, Event: seen(next)}

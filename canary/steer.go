@@ -35,7 +35,7 @@ func (o Observed) prepare(want *Share) *Move {
 	t := o.Traffic
 	switch {
 	case t.Unnamed:
-		return awaits("the revisions of both versions", time.Time{})
+		return awaits("the revisions of both versions", o.since())
 	case t.Missing:
 		return &Move{Write: &Write{SelectPods: true}}
 	case t.Astray && t.sends():
@@ -47,11 +47,11 @@ func (o Observed) prepare(want *Share) *Move {
 	case t.at(want):
 		return nil
 	case t.Unlisted:
-		return awaits("the endpoints of sluice's Services", time.Time{})
-	case t.StableEndpoints < o.stableAvailable():
-		return awaits("the endpoints of the stable version's Service", time.Time{})
+		return awaits("the endpoints of sluice's Services", o.since())
+	case t.StableEndpoints == 0 || (!t.divided() && 2*t.StableEndpoints < o.stableAvailable()):
+		return awaits("the endpoints of the stable version's Service", o.since())
 	case want.sends() && t.CanaryEndpoints < o.canaryAvailable():
-		return awaits("the endpoints of the canary's Service", time.Time{})
+		return awaits("the endpoints of the canary's Service", o.since())
 	}
 	return nil
 }
@@ -59,7 +59,19 @@ func (o Observed) prepare(want *Share) *Move {
 // awaits is a Move that waits for what wakes the controller, and looks again in case that is lost. Since then it has
 // been waited for, as far as anybody wrote that down.
 func awaits(what string, since time.Time) *Move {
-	return &Move{Wait: lookEvery, awaits: what, since: since}
+	return &Move{Wait: lookAtRoutes, awaits: what, since: since}
+}
+
+// lookAtRoutes is how often routes and endpoints that are awaited are looked at: not all of what they wait for is
+// watched. lookBeside is how often they are looked at while nothing else happens.
+const lookAtRoutes, lookBeside = time.Second, 30 * time.Second
+
+// since is when the phase began.
+func (o Observed) since() time.Time {
+	if o.Release.Since == nil {
+		return time.Time{}
+	}
+	return *o.Release.Since
 }
 
 // waited is how long it has been.
@@ -73,7 +85,7 @@ func (m *Move) waited(now time.Time) time.Duration {
 // share is the current step's; nil where the release does not divide requests.
 func (o Observed) share() *Share {
 	r := o.Release
-	if r.Step == 0 || o.size() == 0 || !o.canBeAlone() {
+	if r.Step == 0 || o.size() == 0 || !o.divides() {
 		return nil
 	}
 	return &Share{Weight: r.Policy.step(r.Step).Weight, Match: r.Policy.Match}
@@ -149,7 +161,7 @@ func (o Observed) divide(want *Share, now time.Time) *Move {
 	if long && !strings.Contains(r.Reason, what) && r.mayTell(now) {
 		return tellOf(r, what, now)
 	}
-	return &Move{Wait: lookEvery}
+	return &Move{Wait: lookAtRoutes}
 }
 
 // undivided is how a reason begins that divide gives.
@@ -159,24 +171,33 @@ const undivided = "requests are not divided: "
 // workload is held, else to the Service itself. A provider that does not answer holds that up for the step's
 // deadline alone.
 func (o Observed) withdraw(now time.Time) *Move {
-	var to *Share
-	if o.Release.Holds() && o.canBeAlone() {
-		to = stableAlone
+	if move := o.patient(o.steer(o.away()), now); move != nil {
+		return move
 	}
-	return o.patient(o.steer(to), now)
+	for _, route := range o.Traffic.Routes {
+		if left := route.Changed.Add(Unsaid).Sub(now); route.Silent && left > 0 && left <= Unsaid {
+			return &Move{Wait: left}
+		}
+	}
+	return nil
+}
+
+// away is where requests go that leave a canary.
+func (o Observed) away() *Share {
+	if o.Release.Holds() && o.canBeAlone() && (o.divides() || !o.Traffic.Missing) {
+		return stableAlone
+	}
+	return nil
 }
 
 // atOnce takes the requests off a canary that has lost every pod, or that was aborted just now, before anything else.
 func (o Observed) atOnce() *Move {
 	t, r := o.Traffic, o.Release
-	over := r.Since == nil && (r.Phase == Aborted || r.Phase == Reverting) && o.whole()
+	over := r.Since == nil && (r.Phase == Aborted || r.Phase == Reverting) && o.whole() && !o.adopting()
 	if !t.sends() || t.StableEndpoints == 0 || (t.CanaryEndpoints > 0 && !over) {
 		return nil
 	}
-	if r.Holds() && o.canBeAlone() {
-		return &Move{Write: &Write{Steer: &Steering{Share: stableAlone}}}
-	}
-	return &Move{Write: &Write{Steer: &Steering{}}}
+	return &Move{Write: &Write{Steer: &Steering{Share: o.away()}}}
 }
 
 // whole: the Deployment's own pods are as many as its strategy allows. Those of a StatefulSet are fewer for as long as
@@ -186,23 +207,28 @@ func (o Observed) whole() bool {
 }
 
 func (o Observed) patient(move *Move, now time.Time) *Move {
-	unknown := move != nil && move.awaits != "" && move.since.IsZero()
-	if move.waited(now) > time.Duration(o.Release.Policy.Deadline) || (unknown && o.Release.overdue(now)) {
+	if move.waited(now) > time.Duration(o.Release.Policy.Deadline) {
 		return nil
 	}
 	return move
 }
 
-// canBeAlone: the stable version's own Service would select all that serve beside the canary. Of three versions two
-// are stable ones, and no Service selects both.
-func (o Observed) canBeAlone() bool {
-	return !o.Release.Policy.Divides().None && o.Release.Former == nil && !o.mixed() && o.Traffic.Blocked == ""
+// divides: the canary may have a share of the requests.
+func (o Observed) divides() bool {
+	return o.canBeAlone() && !o.Release.Policy.Divides().None && o.Traffic.Blocked == ""
 }
+
+// canBeAlone: the stable version's own Service selects all that serve beside the canary. Of three versions two are
+// stable ones, and no Service selects both.
+func (o Observed) canBeAlone() bool { return o.Release.Former == nil && !o.mixed() }
 
 // giveBack makes the routes what they were, once no pods of the canary are left behind the Services, at most for the
 // step's deadline. That gateways accept it nothing waits for: whoever takes the Services of both versions away does.
 func (o Observed) giveBack(now time.Time) *Move {
-	if o.Traffic.divided() && !o.Traffic.OnlyStable && o.Traffic.StableEndpoints > 0 && !o.Release.overdue(now) {
+	switch {
+	case o.Traffic.Lost && o.Traffic.StableEndpoints > 0:
+		return nil // there is nothing to give them back to; the stable version's own Service serves
+	case o.Traffic.divided() && !o.Traffic.OnlyStable && o.Traffic.StableEndpoints > 0 && !o.Release.overdue(now):
 		return &Move{Wait: lookAtEndpoints}
 	}
 	if move := o.steer(nil); move != nil && move.Write != nil {
@@ -217,6 +243,9 @@ const lookAtEndpoints = 500 * time.Millisecond
 // recordFound records what was found in front of the workload. What is gone stays in the record: somebody has to know.
 func (o Observed) recordFound() *Move {
 	found := o.Traffic.Found
+	if found != nil && !o.canBeAlone() {
+		found = &Found{Services: found.Services, Notes: append([]string{"requests are not divided, since two versions are stable: a promotion was superseded"}, found.Notes...)}
+	}
 	if o.gone() != "" || found.equal(o.Release.Traffic) {
 		return nil
 	}

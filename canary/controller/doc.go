@@ -12,7 +12,9 @@
 //
 // Informers hold metadata without annotations and managed fields, of workloads with the label
 // sluice.dev/release-active and of ReplicaSets with the label sluice.dev/workload: memory grows with
-// the releases in progress, not with the cluster. What happens to the stable ReplicaSet shows in the
+// the releases in progress, not with the cluster. So it does with sluice's own Services and their endpoints, and with
+// the routes that releases divide, which have the label too; a kind of route is watched once the cluster knows it. What
+// happens to the stable ReplicaSet shows in the
 // Deployment's status. CacheOptions has to be given to the manager.
 //
 // # Writes

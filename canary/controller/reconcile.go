@@ -74,8 +74,8 @@ func (r *reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 				untold = err // nothing waits for what is only told; it is tried again
 				continue
 			}
-			if r.refused(s, err) && move.Write.CreateCanary != nil {
-				err = r.giveUp(ctx, s, err)
+			if refused := r.refused(s, err); (refused && move.Write.CreateCanary != nil) || (move.Write.Divides() && !isTooLate(err)) {
+				err = r.giveUp(ctx, s, *move.Write, err)
 			}
 			return tooLate(err)
 		}
@@ -84,12 +84,16 @@ func (r *reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	return ctrl.Result{RequeueAfter: lookAgain}, nil
 }
 
-// giveUp aborts a release whose canary cannot be created, once its deadline is over; before, the
-// failure stays one, to be tried again.
-func (r *reconciler) giveUp(ctx context.Context, s *snapshot, failure error) error {
-	s.observed.Blocked = failure.Error()
+// giveUp says what keeps a release whose canary cannot be created, or whose requests cannot be divided, and aborts it
+// once its deadline is over; else the failure stays one, to be tried again.
+func (r *reconciler) giveUp(ctx context.Context, s *snapshot, failed canary.Write, failure error) error {
+	if failed.Divides() {
+		s.observed.Traffic.Blocked = failure.Error()
+	} else {
+		s.observed.Blocked = failure.Error()
+	}
 	move := canary.Next(s.observed, r.now())
-	if move.Write == nil {
+	if move.Write == nil || move.Write.SetRelease == nil {
 		return failure
 	}
 	if err := r.apply(ctx, s, *move.Write); err != nil {

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -16,7 +17,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"sluice.dev/sluice/canary/traffic"
 )
 
 const (
@@ -48,12 +52,15 @@ func Setup(mgr ctrl.Manager, opts Options) error {
 	}
 	for _, kind := range []schema.GroupVersionKind{deploymentKind, statefulSetKind} {
 		r := newReconciler(kind, live, mgr.GetEventRecorder(name), opts)
-		r.router.Found = routes.watch
 		c, err := controllerOf(mgr, kind, opts).Build(r)
 		if err != nil {
 			return fmt.Errorf("setting up the release controller of %ss: %w", strings.ToLower(kind.Kind), err)
 		}
 		routes.wakes(kind.Kind, c)
+	}
+	err = mgr.Add(manager.RunnableFunc(func(ctx context.Context) error { return traffic.EachKind(ctx, live, opts.Now, routes.watch) }))
+	if err != nil {
+		return fmt.Errorf("setting up the watches of divided routes: %w", err)
 	}
 	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"sync"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -56,14 +55,11 @@ func behindEndpoints(releases client.Reader, kind schema.GroupVersionKind) handl
 	}
 }
 
-// routeWatch watches the routes that releases divide, of each kind from when a release first meets one: the kinds of
-// all providers are not there in most clusters.
+// routeWatch watches the routes that releases divide, of the kinds that the cluster knows: those of all providers are
+// not there in most clusters.
 type routeWatch struct {
 	cache cache.Cache
-
-	mu      sync.Mutex
-	woken   map[string]controller.Controller // by the kind of workload
-	watched map[schema.GroupVersionKind]bool
+	woken map[string]controller.Controller // by the kind of workload
 }
 
 // newRouteWatch has a cache of its own: that of the manager has to know its kinds when it starts.
@@ -79,7 +75,7 @@ func newRouteWatch(mgr ctrl.Manager) (*routeWatch, error) {
 	if err := mgr.Add(divided); err != nil {
 		return nil, fmt.Errorf("adding the cache of divided routes: %w", err)
 	}
-	return &routeWatch{cache: divided, woken: map[string]controller.Controller{}, watched: map[schema.GroupVersionKind]bool{}}, nil
+	return &routeWatch{cache: divided, woken: map[string]controller.Controller{}}, nil
 }
 
 // onlyRecord drops what does not tell whose release divides a route.
@@ -101,11 +97,6 @@ func (w *routeWatch) wakes(kind string, c controller.Controller) { w.woken[kind]
 
 // watch wakes the controllers by divided routes of a kind from now on.
 func (w *routeWatch) watch(kind schema.GroupVersionKind) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.watched[kind] {
-		return nil
-	}
 	for workload, c := range w.woken {
 		object := &metav1.PartialObjectMetadata{}
 		object.SetGroupVersionKind(kind)
@@ -114,7 +105,6 @@ func (w *routeWatch) watch(kind schema.GroupVersionKind) error {
 			return fmt.Errorf("watching %s: %w", kind, err)
 		}
 	}
-	w.watched[kind] = true
 	return nil
 }
 

@@ -34,7 +34,7 @@
 // cluster knows, and the endpoints of sluice's own Services. That a kind is not known is remembered for half a
 // minute, since asking for it costs a discovery of the whole API.
 //
-// A sweep lists sluice's Services of the workload. It looks at routes where there are some, or else once for each
-// workload after a start and after each release: the garbage collector takes the Services of a deleted workload away
-// before its routes are given back.
+// A sweep lists sluice's Services of the workload and the routes of its namespace: the garbage collector takes the
+// Services of a deleted workload away before its routes are given back. It is made when a release ends, and when
+// something of one that is over wakes the controller.
 package traffic

@@ -98,7 +98,7 @@ func sameCanary(is, want *unstructured.Unstructured) bool {
 		delete(has, key)
 	}
 	for key := range has {
-		if strings.HasPrefix(key, "nginx.ingress.kubernetes.io/canary") {
+		if strings.HasPrefix(key, "nginx.ingress.kubernetes.io/") {
 			return false
 		}
 	}

@@ -2,6 +2,7 @@ package traffic
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -84,9 +85,6 @@ func (r *Router) list(ctx context.Context, kind schema.GroupKind, opts ...client
 		found = append(found, &list.Items[i])
 	}
 	slices.SortFunc(found, func(a, b *unstructured.Unstructured) int { return strings.Compare(a.GetName(), b.GetName()) })
-	if _, isRoute := split.For(kind); isRoute && len(found) > 0 && r.Found != nil {
-		return found, r.Found(known)
-	}
 	return found, nil
 }
 
@@ -98,4 +96,32 @@ func nameOf(route *unstructured.Unstructured) string {
 func providerOf(route *unstructured.Unstructured) split.Provider {
 	provider, _ := split.For(route.GroupVersionKind().GroupKind()) // only kinds that have one are listed
 	return provider
+}
+
+// EachKind calls watch with every kind of routes that the cluster knows, once, and with others as they appear, until
+// ctx ends. An error is that of watch; where the cluster does not answer it asks again.
+func EachKind(ctx context.Context, live client.Client, now func() time.Time, watch func(schema.GroupVersionKind) error) error {
+	k := &kinds{client: live, now: now, absent: map[schema.GroupKind]time.Time{}}
+	again := time.NewTicker(absentFor)
+	defer again.Stop()
+	left := slices.Clone(routeKinds)
+	for len(left) > 0 {
+		var faults error
+		left = slices.DeleteFunc(left, func(kind schema.GroupKind) bool {
+			known, ok, err := k.known(kind)
+			if ok {
+				faults = errors.Join(faults, watch(known))
+			}
+			return ok && err == nil
+		})
+		if faults != nil {
+			return faults
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-again.C:
+		}
+	}
+	return nil
 }

@@ -34,7 +34,6 @@ type part struct {
 // Look reads what stands in front of a workload.
 func (r *Router) Look(ctx context.Context, w Workload) (*View, error) {
 	l := &look{Router: r, workload: w, view: &View{workload: w}}
-	r.soil(w)
 	candidates, lost, err := r.services(ctx, w)
 	if err != nil {
 		return nil, err
@@ -150,10 +149,7 @@ func (l *look) service(ctx context.Context, s *service) error {
 	concerned := false
 	for _, p := range parts {
 		if why := l.undividable(p, other); why != "" {
-			l.why[nameOf(p.route)] = why
-			if l.mayTake(p.route) {
-				l.notes.add(fmt.Sprintf("%s is not divided: %s", nameOf(p.route), why))
-			}
+			l.refuse(p.route, why)
 			continue
 		}
 		if l.share(p) == nil && !l.mayTake(p.route) {
@@ -173,6 +169,20 @@ func (l *look) service(ctx context.Context, s *service) error {
 		l.view.services = append(l.view.services, s)
 	}
 	return nil
+}
+
+// refuse says why a route is not divided. A canary that is to get certain requests alone, or none, must not get a share
+// by its number: that blocks the release.
+func (l *look) refuse(route *unstructured.Unstructured, why string) {
+	l.why[nameOf(route)] = why
+	if !l.mayTake(route) {
+		return
+	}
+	l.notes.add(fmt.Sprintf("%s is not divided: %s", nameOf(route), why))
+	if l.workload.Policy.Spares() {
+		l.block(fmt.Sprintf("%s cannot be divided, and the canary is to get no other requests than those of its share: %s; annotation %s=none lets pods share requests by their number",
+			nameOf(route), why, canary.TrafficAnnotation))
+	}
 }
 
 // mayTake tells whether the policy lets sluice divide a route.
@@ -212,7 +222,7 @@ func (l *look) undividable(p part, otherPod string) string {
 	case share != nil:
 		return ""
 	case otherPod != "":
-		return fmt.Sprintf("Service %s also selects pod %s, which is not of %s", p.names.Service, otherPod, l.workload.subject())
+		return fmt.Sprintf("Service %s also selects pods that are not of %s", p.names.Service, l.workload.subject())
 	}
 	if p.route.GroupVersionKind().GroupKind() == ingressKind {
 		if why := l.classes.reject(p.route); why != "" {
@@ -233,6 +243,9 @@ func (l *look) undividable(p part, otherPod string) string {
 	reading, err := providerOf(p.route).Read(p.route, p.companion, p.names)
 	if err != nil {
 		return err.Error()
+	}
+	if reading.Accepted {
+		return "" // it was before it was changed, and is waited for
 	}
 	return reading.Waiting
 }
@@ -259,7 +272,7 @@ func (l *look) take(p part) {
 	if !slices.Contains(l.seen, name) {
 		l.seen = append(l.seen, name)
 	}
-	state := canary.Route{Name: name, Changed: changed(p.route)}
+	state := canary.Route{Name: name, Changed: changed(p.route), Silent: p.route.GroupVersionKind().Group != gatewayGroup}
 	share := l.share(p)
 	if share != nil {
 		state.Share = &canary.Share{Weight: share.Weight, Match: share.Match.String()}
@@ -310,6 +323,7 @@ func (l *look) finish(ctx context.Context, candidates []*service) error {
 	for _, s := range v.services {
 		names = append(names, s.names.Service, s.names.Stable, s.names.Canary)
 		if s.lost != "" {
+			state.Lost = true
 			continue
 		}
 		state.Missing = state.Missing || s.missing(l.workload)

@@ -52,7 +52,7 @@ func TestWhatIsFound(t *testing.T) {
 		"a Service that selects another workload's pods too": {
 			objects: []client.Object{serviceOf("web", "tier", "front"), podOf("blog-1", corev1.PodRunning, "tier", "front", "app", "blog"), httpRoute("a", "web")},
 			want: &canary.Found{Services: []string{"web"}, Notes: []string{
-				"httproute/a is not divided: Service web also selects pod blog-1, which is not of Deployment/web",
+				"httproute/a is not divided: Service web also selects pods that are not of Deployment/web",
 			}},
 		},
 		"a Service that selects a pod of a Job that is over": {

@@ -83,12 +83,14 @@ func isOwn(s metav1.Object) bool { return s.GetLabels()[canary.WorkloadLabel] !=
 
 // belongs tells whether one of sluice's Services was made for the workload.
 func (w Workload) belongs(s metav1.Object) bool {
-	for _, ref := range s.GetOwnerReferences() {
+	owners := s.GetOwnerReferences()
+	for _, ref := range owners {
 		if ref.Kind == w.Kind && ref.Name == w.Name {
 			return isOwn(s)
 		}
 	}
-	return false
+	// A deletion that orphans takes the reference off.
+	return len(owners) == 0 && s.GetLabels()[canary.WorkloadLabel] == canary.WorkloadLabelValue(w.Name)
 }
 
 // copiedPrefixes are those of annotations by which a proxy treats a Service's endpoints; anything else is about the
@@ -137,7 +139,7 @@ func versionOf(s *service, w Workload, name, hash string) *corev1.Service {
 // selects tells whether one of sluice's Services selects what it should, but for the version.
 func (s *service) selects(w Workload, own *corev1.Service) bool {
 	want := versionOf(s, w, own.Name, own.Spec.Selector[w.HashLabel])
-	return equality.Semantic.DeepEqual(own.Spec.Selector, want.Spec.Selector) &&
+	return equality.Semantic.DeepEqual(own.OwnerReferences, want.OwnerReferences) && equality.Semantic.DeepEqual(own.Spec.Selector, want.Spec.Selector) &&
 		equality.Semantic.DeepEqual(own.Spec.Ports, want.Spec.Ports)
 }
 
@@ -204,7 +206,7 @@ func (r *Router) createService(ctx context.Context, s *corev1.Service) error {
 
 func (r *Router) updateService(ctx context.Context, is, want *corev1.Service) error {
 	changed := is.DeepCopy()
-	changed.Spec.Selector, changed.Spec.Ports = want.Spec.Selector, want.Spec.Ports
+	changed.OwnerReferences, changed.Spec.Selector, changed.Spec.Ports = want.OwnerReferences, want.Spec.Selector, want.Spec.Ports
 	if err := r.client.Update(ctx, changed, fieldManager); err != nil {
 		return fmt.Errorf("updating service %s/%s: %w", is.Namespace, is.Name, err)
 	}

@@ -19,9 +19,6 @@ import (
 const (
 	// settles is how long a gateway may take to take up a route that was given back, before sluice's Services go.
 	settles = time.Minute
-	// unsaid is how long a provider is given that does not say what it has taken up: nginx reads its Ingresses again
-	// every three seconds.
-	unsaid = 5 * time.Second
 )
 
 // Sweep gives back the routes of a workload that has no release, or does not exist any more, by one write at a time,
@@ -33,9 +30,6 @@ func (r *Router) Sweep(ctx context.Context, w Workload) (again bool, err error) 
 		return false, fmt.Errorf("listing sluice's services of namespace %s: %w", w.Namespace, err)
 	}
 	items := slices.DeleteFunc(own.Items, func(s corev1.Service) bool { return !w.belongs(&s) })
-	if len(items) == 0 && r.isClean(w) {
-		return false, nil
-	}
 	if again, err := r.sweepRoutes(ctx, w, items); again || err != nil {
 		return again, err
 	}
@@ -47,7 +41,6 @@ func (r *Router) Sweep(ctx context.Context, w Workload) (again bool, err error) 
 			return false, err
 		}
 	}
-	r.cleaned(w)
 	return false, nil
 }
 
@@ -115,7 +108,7 @@ func (r *Router) lags(p part) bool {
 		return false
 	}
 	since := r.kinds.now().Sub(changed(p.route))
-	return reading.Waiting != "" && since < settles || p.route.GroupVersionKind().Group != gatewayGroup && since < unsaid
+	return reading.Waiting != "" && since < settles || p.route.GroupVersionKind().Group != gatewayGroup && since < canary.Unsaid
 }
 
 // recorded returns the Services of which a route has a record of a workload's release, of any where it is empty; those

@@ -8,7 +8,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"sluice.dev/sluice/canary"
 )
@@ -53,20 +52,6 @@ func TestARouteOfAWorkloadThatWasDeletedInMidRelease(t *testing.T) {
 			require.Empty(t, w.sweep())
 		})
 	}
-}
-
-// TestAWorkloadWithoutReleaseCostsOneList once nothing is left of it.
-func TestAWorkloadWithoutReleaseCostsOneList(t *testing.T) {
-	w := makeWorld(t, serviceOf("web"), httpRoute("a", "web"))
-	var asked []schema.GroupVersionKind
-	w.Found = func(kind schema.GroupVersionKind) error { asked = append(asked, kind); return nil }
-	w.sweep()
-	require.Len(t, asked, 1, "routes are looked for once")
-	w.sweep()
-	require.Len(t, asked, 1)
-	w.look()
-	w.sweep()
-	require.Len(t, asked, 3, "and again after a release")
 }
 
 func TestACanaryIngressWithoutItsMainOneIsTakenAway(t *testing.T) {

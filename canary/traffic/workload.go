@@ -3,7 +3,6 @@ package traffic
 import (
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -21,36 +20,11 @@ const fieldManager = client.FieldOwner("sluice")
 type Router struct {
 	client client.Client // uncached: every read is a quorum read
 	kinds  *kinds
-	// Found is called with each kind of which there are routes, so that they can be watched; nil: nobody watches.
-	Found func(kind schema.GroupVersionKind) error
-
-	mu    sync.Mutex
-	clean map[string]bool // workloads of which nothing is left since their last release
 }
 
 // New returns a Router whose every read and write goes through the client.
 func New(live client.Client, now func() time.Time) *Router {
-	return &Router{client: live, kinds: &kinds{client: live, now: now, absent: map[schema.GroupKind]time.Time{}}, clean: map[string]bool{}}
-}
-
-// isClean tells whether nothing was left of the workload's traffic, and no release was looked at since. It spares the
-// workloads without release a look at the namespace's routes; whoever starts sluice looks once.
-func (r *Router) isClean(w Workload) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.clean[w.key()]
-}
-
-func (r *Router) cleaned(w Workload) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.clean[w.key()] = true
-}
-
-func (r *Router) soil(w Workload) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.clean, w.key())
+	return &Router{client: live, kinds: &kinds{client: live, now: now, absent: map[schema.GroupKind]time.Time{}}}
 }
 
 // Workload is what has to be known of a workload to find and divide its requests.

@@ -139,12 +139,13 @@ func TestARecordOfTooManyServices(t *testing.T) {
 	route := routeOf(t, httpRoute+"spec: {rules: [{backendRefs: [{name: web}]}]}")
 	all := map[string]any{}
 	for i := range mostServices {
-		all[fmt.Sprint("s", i)] = map[string]any{"stable": "a", "canary": "b"}
+		name := fmt.Sprint("s", i)
+		all[name] = map[string]any{"stable": name + "-stable", "canary": name + "-canary"}
 	}
 	route.SetAnnotations(map[string]string{RecordAnnotation: jsonOf(all)})
 	require.Len(t, Recorded(route), mostServices)
 
-	all["one-more"] = map[string]any{"stable": "a", "canary": "b"}
+	all["one-more"] = map[string]any{"stable": "one-more-stable", "canary": "one-more-canary"}
 	route.SetAnnotations(map[string]string{RecordAnnotation: jsonOf(all)})
 	require.Empty(t, Recorded(route))
 	require.Equal(t, []string{"web"}, slices.Collect(maps.Keys(Recorded(mustSplit(t, gateway, route, share(1))))))

@@ -3,6 +3,7 @@ package split
 import (
 	"cmp"
 	"fmt"
+	"slices"
 )
 
 // gatewayWaiting: every parent of the route has to have accepted the generation, and resolved its backends.
@@ -74,4 +75,32 @@ func parentName(parent node) string {
 		name += ", section " + section
 	}
 	return name
+}
+
+// acceptedBefore tells whether each parent has a report that accepts the route at some generation.
+func acceptedBefore(root node) bool {
+	spec, _, _ := root.object("spec")
+	status, _, _ := root.object("status")
+	parents, err := spec.objects("parentRefs")
+	reports, faults := status.objects("parents")
+	if err != nil || faults != nil || len(parents) == 0 {
+		return false
+	}
+	namespace := namespaceOf(root)
+	for _, parent := range parents {
+		accepts := slices.ContainsFunc(reports, func(report node) bool {
+			of, _, _ := report.object("parentRef")
+			return parentKey(of, namespace) == parentKey(parent, namespace) && isTrue(report, "Accepted") && isTrue(report, "ResolvedRefs")
+		})
+		if !accepts {
+			return false
+		}
+	}
+	return true
+}
+
+// isTrue tells whether a report has a condition that is true, at whatever generation.
+func isTrue(report node, kind string) bool {
+	conditions, _ := report.objects("conditions")
+	return slices.ContainsFunc(conditions, func(c node) bool { return c.text("type") == kind && c.text("status") == "True" })
 }

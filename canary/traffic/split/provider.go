@@ -48,6 +48,8 @@ type Reading struct {
 	Match Match
 	// Waiting says what the provider has not accepted yet, as a sentence; empty where it has, or does not say.
 	Waiting string
+	// Accepted: every parent of a route of the Gateway API has accepted it, or did before it was changed last.
+	Accepted bool
 	// Inexact are sentences on what makes the share another one than Weight.
 	Inexact []string
 }

@@ -43,6 +43,7 @@ func (w weighted) Read(route, _ *unstructured.Unstructured, names Names) (Readin
 	}
 	reading.Inexact = append(reading.Inexact, w.routeFeatures(root, names, namespace)...)
 	reading.Waiting = w.waiting(root)
+	reading.Accepted = acceptedBefore(root)
 	return reading, nil
 }
 

@@ -127,7 +127,7 @@ func sharesOf(route *unstructured.Unstructured, counts func(record) bool) map[st
 		if workload.MatchString(r.Workload) {
 			share.Workload = r.Workload
 		}
-		if counts(r) && share.validate() == nil {
+		if counts(r) && share.validate() == nil && share.Names == NamesOf(service) { // no others are sluice's
 			shares[service] = share
 		}
 	}
