@@ -48,14 +48,25 @@ func each(t *testing.T, test func(t *testing.T, kind gateway.Kind)) {
 // start makes an app of v1 whose releases have these steps.
 func start(t *testing.T, kind gateway.Kind, steps string, options ...harness.Option) *app {
 	t.Helper()
+	return startAt(t, kind, steps, rate, options...)
+}
+
+// startAt is start with so many requests a second.
+func startAt(t *testing.T, kind gateway.Kind, steps string, rate int, options ...harness.Option) *app {
+	t.Helper()
 	n := plane.Env.Namespace(t, append(options, harness.Steps(steps))...)
 	n.Create(builders.MakeDeployment("web").Replicas(replicas).Image(v1).Obj())
 	plane.CreateService(t, n.Name, "web", map[string]string{"app": "web"})
-	return serve(t, n, kind, plane.CreateRoute(t, kind, n.Name))
+	return serveAt(t, n, kind, plane.CreateRoute(t, kind, n.Name), rate)
 }
 
 // serve begins with the requests to a route.
 func serve(t *testing.T, n *harness.Namespace, kind gateway.Kind, route *unstructured.Unstructured) *app {
+	t.Helper()
+	return serveAt(t, n, kind, route, rate)
+}
+
+func serveAt(t *testing.T, n *harness.Namespace, kind gateway.Kind, route *unstructured.Unstructured, rate int) *app {
 	t.Helper()
 	return &app{
 		Namespace: n, t: t, kind: kind, original: route, routes: watchRoutes(t, kind, n.Name),
