@@ -81,7 +81,7 @@ func (p Policy) Divides() TrafficPolicy {
 	return policy
 }
 
-// Spares: some steps give the canary no requests, or certain ones alone.
+// Spares returns whether some steps give the canary no requests, or certain ones alone.
 func (p Policy) Spares() bool {
 	return p.Match != "" || slices.ContainsFunc(p.steps(), func(s Step) bool { return s.Weight == 0 })
 }

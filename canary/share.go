@@ -83,10 +83,11 @@ var stableAlone = &Share{}
 
 // at tells whether every route divides by a share.
 func (t Traffic) at(want *Share) bool {
-	return !slices.ContainsFunc(t.Routes, func(r Route) bool { return r.Differs || !same(r.Share, want) })
+	return !slices.ContainsFunc(t.Routes, func(r Route) bool { return r.Differs || !SameShare(r.Share, want) })
 }
 
-func same(a, b *Share) bool {
+// SameShare returns whether two shares divide alike; nil divides nothing.
+func SameShare(a, b *Share) bool {
 	if a == nil || b == nil {
 		return a == b
 	}

@@ -83,7 +83,7 @@ func (t *simTraffic) selectPods(s *simulation) {
 
 func (t *simTraffic) steer(to *Share) {
 	for _, route := range t.routes {
-		if !same(route.share, to) {
+		if !SameShare(route.share, to) {
 			route.share, route.pending = to, true
 			return
 		}

@@ -21,7 +21,7 @@ import (
 func (r *Router) Steer(ctx context.Context, v *View, share *canary.Share) error {
 	for i, p := range v.parts {
 		route := v.State.Routes[i]
-		if !route.Differs && sameShare(route.Share, share) {
+		if !route.Differs && canary.SameShare(route.Share, share) {
 			continue
 		}
 		if share == nil && route.Share == nil && p.companion == nil && !slices.Contains(recorded(p.route, ""), p.names.Service) {
@@ -40,13 +40,6 @@ func (r *Router) Steer(ctx context.Context, v *View, share *canary.Share) error 
 		return r.divide(ctx, v.workload, p, split.Share{Names: p.names, Weight: share.Weight, Match: match, Workload: v.workload.subject()})
 	}
 	return nil
-}
-
-func sameShare(a, b *canary.Share) bool {
-	if a == nil || b == nil {
-		return a == b
-	}
-	return *a == *b
 }
 
 // divide writes a route, or its canary Ingress once the main one points at the stable version: else the canary's

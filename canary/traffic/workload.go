@@ -45,8 +45,6 @@ type Workload struct {
 // subject names the workload in records: "Deployment/web".
 func (w Workload) subject() string { return w.Kind + "/" + w.Name }
 
-func (w Workload) key() string { return w.Namespace + "/" + w.subject() }
-
 // notes are sentences, each once, few enough and short enough for an annotation.
 type notes []string
 

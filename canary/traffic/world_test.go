@@ -194,7 +194,7 @@ func (w *world) steer(share *canary.Share) []string {
 	w.writes = nil
 	for range 20 {
 		v := w.look()
-		if !slices.ContainsFunc(v.State.Routes, func(r canary.Route) bool { return r.Differs || !sameShare(r.Share, share) }) {
+		if !slices.ContainsFunc(v.State.Routes, func(r canary.Route) bool { return r.Differs || !canary.SameShare(r.Share, share) }) {
 			return w.writes
 		}
 		require.NoError(w.t, w.Steer(w.t.Context(), v, share))
