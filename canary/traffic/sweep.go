@@ -66,7 +66,7 @@ func (r *Router) sweepRoutes(ctx context.Context, w Workload, own []corev1.Servi
 		}
 	}
 	if len(l.view.parts) > 0 {
-		return true, r.Steer(ctx, l.view, nil)
+		return true, l.giveBack(ctx)
 	}
 	for _, name := range slices.Sorted(maps.Keys(l.canaries)) {
 		if canary := l.canaries[name]; len(recorded(canary, w.subject())) > 0 { // the Ingress beside which it stood is gone
@@ -74,6 +74,37 @@ func (r *Router) sweepRoutes(ctx context.Context, w Workload, own []corev1.Servi
 		}
 	}
 	return again, nil
+}
+
+// giveBack makes the next write towards routes without sluice's Services. Where the stable version serves, what is sent
+// to a canary goes there first, and its pods, which no release needs, are given a minute to go: else they would get
+// requests by their number.
+func (l *look) giveBack(ctx context.Context) error {
+	var services []string
+	sends, changed := false, time.Time{}
+	for i, p := range l.view.parts {
+		route := l.view.State.Routes[i]
+		services = append(services, p.names.Stable, p.names.Canary)
+		sends = sends || (route.Share != nil && *route.Share != canary.Share{})
+		if route.Changed.After(changed) {
+			changed = route.Changed
+		}
+	}
+	ready, err := l.endpoints(ctx, l.workload.Namespace, services)
+	if err != nil {
+		return err
+	}
+	both := false
+	for _, p := range l.view.parts {
+		both = both || (len(ready[p.names.Stable]) > 0 && len(ready[p.names.Canary]) > 0)
+	}
+	switch {
+	case both && sends:
+		return l.Steer(ctx, l.view, &canary.Share{})
+	case both && l.kinds.now().Sub(changed) < settles:
+		return nil
+	}
+	return l.Steer(ctx, l.view, nil)
 }
 
 // divided returns the names of the user's Services beside which sluice's stand, or for which a route has a record of
