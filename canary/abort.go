@@ -16,7 +16,7 @@ func abort(o Observed, now time.Time) Move {
 	if move := unpin(o); move != nil {
 		return *move
 	}
-	return orNothing(o.giveBack(now))
+	return o.rest(now)
 }
 
 // revert ends a release whose stable template is back in the spec.

@@ -162,7 +162,7 @@ func (s statefulSet) abort(now time.Time) Move {
 	if move := s.empty(append(s.strays(), s.canaries()...), now); move != nil {
 		return *move
 	}
-	return orNothing(s.giveBack(now))
+	return s.rest(now)
 }
 
 // revert ends when no pod runs another version than the one in the spec, or the one below the user's own

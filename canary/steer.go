@@ -237,6 +237,15 @@ func (o Observed) giveBack(now time.Time) *Move {
 	return nil
 }
 
+// rest is what an aborted release does for as long as it stands: its routes are given back, once that is possible.
+func (o Observed) rest(now time.Time) Move {
+	move := o.giveBack(now)
+	if move == nil && o.Traffic.Lost && o.Traffic.divided() {
+		return Move{Wait: lookBeside}
+	}
+	return orNothing(move)
+}
+
 // lookAtEndpoints is how often endpoints of the user's own Services are looked at, which are not watched.
 const lookAtEndpoints = 500 * time.Millisecond
 
