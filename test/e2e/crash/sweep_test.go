@@ -136,8 +136,10 @@ func sweep(t *testing.T, stories map[string]story) {
 	}) {
 		return
 	}
+	// Every other write: the stories have most of theirs in common, and begin at either. In test/e2e/traffic sluice is
+	// killed after each one.
 	for name, undisturbed := range endings {
-		for i := undisturbed.story.from; i <= undisturbed.writes; i++ {
+		for i := undisturbed.story.from + len(name)%2; i <= undisturbed.writes; i += 2 {
 			t.Run(fmt.Sprintf("%s, killed after write %d of %d", name, i, undisturbed.writes), func(t *testing.T) {
 				t.Parallel()
 				end, _ := run(t, undisturbed.story, i, undisturbed.stands)
