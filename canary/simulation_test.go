@@ -614,13 +614,7 @@ func TestTrajectories(t *testing.T) {
 				t.Logf("history:\n%s", strings.Join(s.log, "\n"))
 			}
 		}()
-		if rapid.Bool().Draw(t, "routes") {
-			s.traffic = newSimTraffic()
-		}
-		s.user("v2")
-		for range rapid.IntRange(40, 250).Draw(t, "length") {
-			s.act(t, drawAction(t))
-		}
+		s.wander(t)
 		s.rest()
 		history := strings.Join(s.log, "\n")
 		for what, sign := range milestones {
@@ -632,6 +626,14 @@ func TestTrajectories(t *testing.T) {
 	t.Logf("reached: %v", reached)
 	for what := range milestones {
 		require.NotZero(t, reached[what], "no trajectory went through %q: this test shows nothing about it", what)
+	}
+}
+
+// wander does one thing after another.
+func (s *simulation) wander(t *rapid.T) {
+	s.user("v2")
+	for range rapid.IntRange(80, 500).Draw(t, "length") {
+		s.act(t, drawAction(t))
 	}
 }
 
