@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -40,10 +41,17 @@ func (a *appsAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 				{Name: "deployments", Kind: "Deployment", Namespaced: true}, {Name: "replicasets", Kind: "ReplicaSet", Namespaced: true},
 				{Name: "statefulsets", Kind: "StatefulSet", Namespaced: true}, {Name: "daemonsets", Kind: "DaemonSet", Namespaced: true},
 			}})
+	case r.URL.Path == "/apis/discovery.k8s.io":
+		discovery := metav1.GroupVersionForDiscovery{GroupVersion: "discovery.k8s.io/v1", Version: "v1"}
+		writeJSON(w, http.StatusOK, metav1.APIGroup{TypeMeta: metav1.TypeMeta{Kind: "APIGroup", APIVersion: "v1"}, Name: "discovery.k8s.io",
+			Versions: []metav1.GroupVersionForDiscovery{discovery}, PreferredVersion: discovery})
+	case r.URL.Path == "/apis/discovery.k8s.io/v1":
+		writeJSON(w, http.StatusOK, metav1.APIResourceList{TypeMeta: metav1.TypeMeta{Kind: "APIResourceList", APIVersion: "v1"}, GroupVersion: "discovery.k8s.io/v1",
+			APIResources: []metav1.APIResource{{Name: "endpointslices", Kind: "EndpointSlice", Namespaced: true}}})
 	case r.URL.Path == "/api/v1":
 		writeJSON(w, http.StatusOK, metav1.APIResourceList{TypeMeta: metav1.TypeMeta{Kind: "APIResourceList", APIVersion: "v1"}, GroupVersion: "v1",
-			APIResources: []metav1.APIResource{{Name: "namespaces", Kind: "Namespace"}, {Name: "secrets", Kind: "Secret", Namespaced: true}}})
-	case path.Dir(r.URL.Path) != "/apis/apps/v1" && path.Dir(r.URL.Path) != "/api/v1":
+			APIResources: []metav1.APIResource{{Name: "namespaces", Kind: "Namespace"}, {Name: "secrets", Kind: "Secret", Namespaced: true}, {Name: "services", Kind: "Service", Namespaced: true}}})
+	case !slices.Contains([]string{"/apis/apps/v1", "/apis/discovery.k8s.io/v1", "/api/v1"}, path.Dir(r.URL.Path)):
 		a.api.ServeHTTP(w, r)
 	case resource == a.refuses.Load():
 		writeStatus(w, apierrors.NewForbidden(schema.GroupResource{Group: "apps", Resource: resource}, "", errors.New("ask an admin")))
@@ -114,7 +122,7 @@ func TestCachesOutsideOfATermAreFine(t *testing.T) {
 	require.NoError(t, c.synced(t.Context()), "it never led")
 
 	require.NoError(t, c.begin())
-	require.ErrorContains(t, c.synced(t.Context()), "Deployment, ReplicaSet, StatefulSet", "it leads")
+	require.ErrorContains(t, c.synced(t.Context()), "Deployment, EndpointSlice, ReplicaSet, Service, StatefulSet", "it leads")
 
 	c.end()
 	require.NoError(t, c.synced(t.Context()), "it led")
