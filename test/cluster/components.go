@@ -77,6 +77,8 @@ func (c *Cluster) controllerManagerFlags() []string {
 		"--use-service-account-credentials", // so that the audit log names the controller
 		"--service-account-private-key-file="+c.path("pki", "service-account.key"),
 		"--root-ca-file="+c.CAFile(),
+		// Endpoints, which EndpointSlices replace, would be a write for each of theirs, and nobody reads them.
+		"--controllers=*,-endpoints-controller",
 		// Nothing reports a node's health after its creation, so a node never
 		// becomes unhealthy either, not even while kwok is paused.
 		"--node-monitor-grace-period=24h",

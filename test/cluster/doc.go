@@ -71,14 +71,14 @@
 //
 // The result is kept in $SLUICE_CACHE, by default .cache/cluster in the
 // repository, and built again only when a version, a flag or Go changes. To change
-// a version, change the module in the folder tools.
+// a version, change the module in the folder tools/programs.
 //
-//	kubernetes  v1.37.0  kube-apiserver, kube-controller-manager, kube-scheduler, kubectl
-//	etcd        v3.7.3   etcd
-//	kwok        v0.8.0   kwok
-//	helm3       v3.22.0  helm3
-//	helm4       v4.3.1   helm4
-//	traefik     v3.7.5   traefik
+//	k8s.io/kubernetes              v1.37.0  kube-apiserver, kube-controller-manager, kube-scheduler, kubectl
+//	go.etcd.io/etcd/server/v3      v3.7.3   etcd
+//	sigs.k8s.io/kwok               v0.8.0   kwok
+//	helm.sh/helm/v3                v3.22.0  helm3
+//	helm.sh/helm/v4                v4.3.1   helm4
+//	github.com/traefik/traefik/v3  v3.7.5   traefik
 //
 // The last one is no part of a cluster: it is built for who names it in Options.Tools,
 // and by the command.

@@ -33,6 +33,13 @@ func freePorts(names ...string) (map[string]int, error) {
 	return ports, nil
 }
 
+// FreeAddress returns a loopback address, with a port that nobody listens on and no outgoing connection is given.
+func FreeAddress() (string, error) {
+	const name = "any"
+	ports, err := freePorts(name)
+	return fmt.Sprintf("127.0.0.1:%d", ports[name]), err
+}
+
 // portTaken tells whether a component ended because its port was not free.
 func portTaken(err error) bool {
 	return err != nil && strings.Contains(err.Error(), "address already in use")

@@ -133,8 +133,9 @@ func (p *Process) start(restarts int) error {
 	argv := p.command(restarts)
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Stdout, cmd.Stderr = output, output
-	// Nothing of the user's settings: no proxy, no kubeconfig, no home folder.
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
+	// Nothing of the user's settings: no proxy, no kubeconfig, no home folder. Up to a limit, memory is what a
+	// machine has more of than processors.
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "GOGC=400", "GOMEMLIMIT=3GiB"}
 	if err := p.launch(cmd); err != nil {
 		return err
 	}

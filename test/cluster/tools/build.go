@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -16,9 +15,10 @@ import (
 	"sluice.dev/sluice/test/cluster/internal/child"
 )
 
-// buildFlags keep the result independent of the checkout's place and state,
-// and a build from changing go.mod and go.sum.
-var buildFlags = []string{"-mod=readonly", "-trimpath", "-buildvcs=false"}
+// buildFlags keep the result independent of the checkout's state, and a build from
+// changing go.mod and go.sum. With -trimpath nothing that is compiled would be shared
+// with the tests.
+var buildFlags = []string{"-mod=readonly", "-buildvcs=false"}
 
 // Build builds what is missing or out of date of the programs that every cluster
 // needs and of those named, one program at a time, and reports the progress to
@@ -72,7 +72,7 @@ func (c *Cache) buildAll(ctx context.Context, stale []plan, log io.Writer) error
 // repeated. The rename lets a running program keep its old file.
 func (c *Cache) build(ctx context.Context, p plan) error {
 	unfinished := c.Path(p.Name) + ".unfinished"
-	args := append([]string{"build", "-C", filepath.Join(c.modules, p.Folder)}, buildFlags...)
+	args := append([]string{"build", "-C", c.programs}, buildFlags...)
 	args = append(args, "-ldflags", p.linkFlags, "-o", unfinished, p.Package)
 	if err := run(ctx, "go", args); err != nil {
 		return fmt.Errorf("building %s: %w", p.Name, err)

@@ -11,28 +11,28 @@ import (
 
 // Cache is the folder that the built programs are kept in.
 type Cache struct {
-	Dir     string // absolute
-	modules string // the folder of the nested modules
-	tools   []Tool
-	now     func() time.Time
+	Dir      string // absolute
+	programs string // the folder of the nested module
+	tools    []Tool
+	now      func() time.Time
 }
 
 // Open returns the cache of this repository: $SLUICE_CACHE, or .cache/cluster
 // in the repository. Nothing is built or written yet.
 func Open() (*Cache, error) {
-	modules, err := moduleFolder()
+	programs, err := moduleFolder()
 	if err != nil {
 		return nil, err
 	}
 	dir := os.Getenv("SLUICE_CACHE")
 	if dir == "" {
-		dir = filepath.Join(modules, "..", "..", "..", ".cache", "cluster")
+		dir = filepath.Join(programs, "..", "..", "..", "..", ".cache", "cluster")
 	}
 	dir, err = filepath.Abs(dir)
 	if err != nil {
 		return nil, fmt.Errorf("finding the cache folder: %w", err)
 	}
-	return &Cache{Dir: dir, modules: modules, tools: All, now: time.Now}, nil
+	return &Cache{Dir: dir, programs: programs, tools: All, now: time.Now}, nil
 }
 
 // Bin returns the folder of the programs, for PATH.
@@ -41,30 +41,30 @@ func (c *Cache) Bin() string { return filepath.Join(c.Dir, "bin") }
 // Path returns the absolute path of a program, whether it is built yet or not.
 func (c *Cache) Path(name string) string { return filepath.Join(c.Bin(), name) }
 
-// moduleFolder returns the folder of the nested modules: that of this file,
+// moduleFolder returns the folder of the nested module: the one beside this file,
 // or, in a binary built with -trimpath, the one of the repository around the
 // working directory.
 func moduleFolder() (string, error) {
 	_, file, _, _ := runtime.Caller(0)
-	if folder := filepath.Dir(file); filepath.IsAbs(folder) && hasModules(folder) {
+	if folder := filepath.Join(filepath.Dir(file), "programs"); filepath.IsAbs(folder) && isModule(folder) {
 		return folder, nil
 	}
 	dir, err := os.Getwd()
 	if err != nil {
-		return "", fmt.Errorf("finding the modules of the test cluster: %w", err)
+		return "", fmt.Errorf("finding the module of the test cluster's programs: %w", err)
 	}
 	for ; ; dir = filepath.Dir(dir) {
-		if folder := filepath.Join(dir, "test", "cluster", "tools"); hasModules(folder) {
+		if folder := filepath.Join(dir, "test", "cluster", "tools", "programs"); isModule(folder) {
 			return folder, nil
 		}
 		if dir == filepath.Dir(dir) {
-			return "", errors.New("finding the modules of the test cluster: run this inside the repository")
+			return "", errors.New("finding the module of the test cluster's programs: run this inside the repository")
 		}
 	}
 }
 
-func hasModules(folder string) bool {
-	_, err := os.Stat(filepath.Join(folder, All[0].Folder, "go.mod"))
+func isModule(folder string) bool {
+	_, err := os.Stat(filepath.Join(folder, "go.mod"))
 	return err == nil
 }
 

@@ -16,24 +16,23 @@ import (
 // greeter is a tool whose module is small enough to be built in a test.
 func greeter(t *testing.T) (*Cache, Tool) {
 	t.Helper()
-	modules := t.TempDir()
+	programs := t.TempDir()
 	tool := Tool{
-		Name: "greeter", Folder: "greeter", Module: "example.com/library",
+		Name: "greeter", Module: "example.com/library",
 		Package: "example.com/greeter", Link: "-X main.version=VERSION",
 	}
-	require.NoError(t, os.Mkdir(filepath.Join(modules, "greeter"), 0o755))
-	put(t, modules, "go.mod", "module example.com/greeter\n\ngo 1.26.0\n\n"+
+	put(t, programs, "go.mod", "module example.com/greeter\n\ngo 1.26.0\n\n"+
 		"require example.com/library v1.37.2\n\nreplace example.com/library => ./\n")
-	put(t, modules, "go.sum", "")
-	put(t, modules, "main.go", "package main\n\nvar version string\n\nfunc main() { println(version) }\n")
-	return &Cache{Dir: t.TempDir(), modules: modules, tools: []Tool{tool}, now: fixed}, tool
+	put(t, programs, "go.sum", "")
+	put(t, programs, "main.go", "package main\n\nvar version string\n\nfunc main() { println(version) }\n")
+	return &Cache{Dir: t.TempDir(), programs: programs, tools: []Tool{tool}, now: fixed}, tool
 }
 
 func fixed() time.Time { return time.Unix(0, 0) }
 
-func put(t *testing.T, modules, file, content string) {
+func put(t *testing.T, programs, file, content string) {
 	t.Helper()
-	require.NoError(t, os.WriteFile(filepath.Join(modules, "greeter", file), []byte(content), 0o644))
+	require.NoError(t, os.WriteFile(filepath.Join(programs, file), []byte(content), 0o644))
 }
 
 func TestProgramIsStaleExactlyWhenItWouldComeOutDifferent(t *testing.T) {
@@ -43,14 +42,14 @@ func TestProgramIsStaleExactlyWhenItWouldComeOutDifferent(t *testing.T) {
 		wantStale bool
 	}{
 		"nothing changed": {},
-		"the source tree's other files are no input": {
-			change: func(t *testing.T, c *Cache, _ *Tool) { put(t, c.modules, "README", "hello") }},
+		"another stub": {wantStale: true,
+			change: func(t *testing.T, c *Cache, _ *Tool) { put(t, c.programs, "stub.go", "package main\n") }},
 		"another version": {wantStale: true,
 			change: func(t *testing.T, c *Cache, _ *Tool) {
-				put(t, c.modules, "go.mod", "require example.com/library v1.38.0\n")
+				put(t, c.programs, "go.mod", "require example.com/library v1.38.0\n")
 			}},
 		"other sums": {wantStale: true,
-			change: func(t *testing.T, c *Cache, _ *Tool) { put(t, c.modules, "go.sum", "example.com/x v1.0.0 h1:x=\n") }},
+			change: func(t *testing.T, c *Cache, _ *Tool) { put(t, c.programs, "go.sum", "example.com/x v1.0.0 h1:x=\n") }},
 		"other linker flags": {wantStale: true,
 			change: func(_ *testing.T, _ *Cache, tool *Tool) { tool.Link += " -X main.date=today" }},
 		"another package": {wantStale: true,
@@ -65,7 +64,7 @@ func TestProgramIsStaleExactlyWhenItWouldComeOutDifferent(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c, tool := greeter(t)
 			const compiler = "go1.26.8 linux amd64"
-			built, err := newPlan(tool, c.modules, compiler)
+			built, err := newPlan(tool, c.programs, compiler)
 			require.NoError(t, err)
 			require.NoError(t, c.create())
 			require.Equal(t, []plan{built}, c.stale([]plan{built}), "before the first build")
@@ -75,7 +74,7 @@ func TestProgramIsStaleExactlyWhenItWouldComeOutDifferent(t *testing.T) {
 			if test.change != nil {
 				test.change(t, c, &tool)
 			}
-			now, err := newPlan(tool, c.modules, cmp.Or(test.compiler, compiler))
+			now, err := newPlan(tool, c.programs, cmp.Or(test.compiler, compiler))
 			require.NoError(t, err)
 			require.Equal(t, test.wantStale, len(c.stale([]plan{now})) == 1)
 		})
@@ -120,10 +119,10 @@ func TestProgramOnDemandIsBuiltForWhoNamesIt(t *testing.T) {
 
 func TestFailedBuildShowsTheCommandAndTheCompilersWords(t *testing.T) {
 	c, tool := greeter(t)
-	put(t, c.modules, "main.go", "package main\n\nfunc main() { undefinedFunction() }\n")
+	put(t, c.programs, "main.go", "package main\n\nfunc main() { undefinedFunction() }\n")
 	err := c.Build(t.Context(), io.Discard)
 	require.ErrorContains(t, err, "building greeter: exit status 1")
-	require.ErrorContains(t, err, "go build -C "+filepath.Join(c.modules, "greeter")+" -mod=readonly -trimpath")
+	require.ErrorContains(t, err, "go build -C "+c.programs+" -mod=readonly -buildvcs=false")
 	require.ErrorContains(t, err, "undefined: undefinedFunction")
 	require.NoFileExists(t, c.stampFile(tool.Name))
 }

@@ -5,9 +5,9 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 )
 
@@ -28,7 +28,7 @@ func (c *Cache) plans(ctx context.Context, wanted func(Tool) bool) ([]plan, erro
 		if !wanted(tool) {
 			continue
 		}
-		p, err := newPlan(tool, c.modules, compiler)
+		p, err := newPlan(tool, c.programs, compiler)
 		if err != nil {
 			return nil, err
 		}
@@ -38,18 +38,23 @@ func (c *Cache) plans(ctx context.Context, wanted func(Tool) bool) ([]plan, erro
 }
 
 // newPlan reads what tool is built from. Compiler is the Go version and platform.
-func newPlan(tool Tool, modules, compiler string) (plan, error) {
-	version, err := tool.version(modules)
+func newPlan(tool Tool, programs, compiler string) (plan, error) {
+	version, err := tool.version(programs)
 	if err != nil {
 		return plan{}, err
 	}
 	hash := sha256.New()
-	for _, name := range []string{"go.mod", "go.sum"} {
-		content, err := os.ReadFile(filepath.Join(modules, tool.Folder, name))
-		if err != nil {
-			return plan{}, fmt.Errorf("reading what %s is built from: %w", tool.Name, err)
+	module := os.DirFS(programs)
+	err = fs.WalkDir(module, ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
 		}
-		fmt.Fprintf(hash, "%d\n%s", len(content), content)
+		content, err := fs.ReadFile(module, name)
+		fmt.Fprintf(hash, "%s %d\n%s", name, len(content), content)
+		return err
+	})
+	if err != nil {
+		return plan{}, fmt.Errorf("reading what %s is built from: %w", tool.Name, err)
 	}
 	link := tool.linkFlags(version)
 	fmt.Fprintf(hash, "%s\n%s\n%s\n%s\n", tool.Package, link, strings.Join(buildFlags, " "), compiler)

@@ -1,10 +1,11 @@
 // Package tools builds the programs of the test cluster from their Go modules,
 // once, into a cache folder that is no part of the repository.
 //
-// Each family is pinned by a nested module beside this file (kubernetes, etcd,
-// kwok, helm3, helm4, traefik), because they do not fit into one module graph. A
-// program is built again exactly when its stamp changes: the hash of its
-// module's go.mod and go.sum, its linker flags and the Go version.
+// The nested module in programs pins all of them, so that what they have in common
+// is compiled once: a program may come with another version of a library than its
+// release. What Traefik links and no test uses is a stub there. A program is built
+// again exactly when its stamp changes: the hash of the module's files, its linker
+// flags and the Go version.
 package tools
 
 import (
@@ -18,7 +19,6 @@ import (
 // Tool is one program: what it is called in the cache and where it comes from.
 type Tool struct {
 	Name    string // of the binary
-	Folder  string // of the nested module that pins it
 	Module  string // whose version is the program's version
 	Package string // the main package
 	Link    string // linker flags; VERSION, MAJOR and MINOR stand for the pinned version's
@@ -38,32 +38,32 @@ var All = []Tool{
 	kubernetes("kube-controller-manager"),
 	kubernetes("kube-scheduler"),
 	kubernetes("kubectl"),
-	{Name: "etcd", Folder: "etcd", Module: "go.etcd.io/etcd/server/v3", Package: "go.etcd.io/etcd/server/v3"},
-	{Name: "kwok", Folder: "kwok", Module: "sigs.k8s.io/kwok", Package: "sigs.k8s.io/kwok/cmd/kwok"},
+	{Name: "etcd", Module: "go.etcd.io/etcd/server/v3", Package: "go.etcd.io/etcd/server/v3"},
+	{Name: "kwok", Module: "sigs.k8s.io/kwok", Package: "sigs.k8s.io/kwok/cmd/kwok"},
 	{
-		Name: "helm3", Folder: "helm3", Module: "helm.sh/helm/v3", Package: "helm.sh/helm/v3/cmd/helm",
+		Name: "helm3", Module: "helm.sh/helm/v3", Package: "helm.sh/helm/v3/cmd/helm",
 		Link: "-X helm.sh/helm/v3/internal/version.version=VERSION",
 	},
 	{
-		Name: "helm4", Folder: "helm4", Module: "helm.sh/helm/v4", Package: "helm.sh/helm/v4/cmd/helm",
+		Name: "helm4", Module: "helm.sh/helm/v4", Package: "helm.sh/helm/v4/cmd/helm",
 		Link: "-X helm.sh/helm/v4/internal/version.version=VERSION",
 	},
 	{
-		Name: "traefik", Folder: "traefik", Module: "github.com/traefik/traefik/v3", Package: "github.com/traefik/traefik/v3/cmd/traefik",
+		Name: "traefik", Module: "github.com/traefik/traefik/v3", Package: "github.com/traefik/traefik/v3/cmd/traefik",
 		Link: "-X github.com/traefik/traefik/v3/pkg/version.Version=VERSION", OnDemand: true,
 	},
 }
 
 func kubernetes(name string) Tool {
 	return Tool{
-		Name: name, Folder: "kubernetes", Module: "k8s.io/kubernetes",
+		Name: name, Module: "k8s.io/kubernetes",
 		Package: "k8s.io/kubernetes/cmd/" + name, Link: kubernetesVersion,
 	}
 }
 
-// version returns the version of t's module that its nested module pins, e.g. v1.37.0.
-func (t Tool) version(modules string) (string, error) {
-	file := filepath.Join(modules, t.Folder, "go.mod")
+// version returns the version of t's module that is pinned, e.g. v1.37.0.
+func (t Tool) version(programs string) (string, error) {
+	file := filepath.Join(programs, "go.mod")
 	content, err := os.ReadFile(file)
 	if err != nil {
 		return "", fmt.Errorf("reading the version of %s: %w", t.Name, err)

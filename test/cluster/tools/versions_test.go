@@ -21,12 +21,12 @@ func output(program string, into io.Writer) error {
 func TestPackageCommentNamesThePinnedVersions(t *testing.T) {
 	c, err := Open()
 	require.NoError(t, err)
-	doc, err := os.ReadFile(filepath.Join(c.modules, "..", "doc.go"))
+	doc, err := os.ReadFile(filepath.Join(c.programs, "..", "..", "doc.go"))
 	require.NoError(t, err)
 	for _, tool := range All {
-		version, err := tool.version(c.modules)
+		version, err := tool.version(c.programs)
 		require.NoError(t, err)
-		row := fmt.Sprintf(`(?m)^//\t%s +%s +.*\b%s\b`, tool.Folder, regexp.QuoteMeta(version), tool.Name)
+		row := fmt.Sprintf(`(?m)^//\t%s +%s +.*\b%s\b`, regexp.QuoteMeta(tool.Module), regexp.QuoteMeta(version), tool.Name)
 		require.Regexp(t, row, string(doc))
 	}
 }
@@ -39,11 +39,10 @@ func TestLinkFlagsCarryTheVersion(t *testing.T) {
 }
 
 func TestVersionThatIsNotPinnedIsAnError(t *testing.T) {
-	modules := t.TempDir()
-	require.NoError(t, os.Mkdir(filepath.Join(modules, "etcd"), 0o755))
-	file := filepath.Join(modules, "etcd", "go.mod")
+	programs := t.TempDir()
+	file := filepath.Join(programs, "go.mod")
 	require.NoError(t, os.WriteFile(file, []byte("module x\n"), 0o644))
-	_, err := Tool{Name: "etcd", Folder: "etcd", Module: "go.etcd.io/etcd/server/v3"}.version(modules)
+	_, err := Tool{Name: "etcd", Module: "go.etcd.io/etcd/server/v3"}.version(programs)
 	require.EqualError(t, err, "reading the version of etcd: "+file+" does not require go.etcd.io/etcd/server/v3")
 }
 
@@ -55,5 +54,5 @@ func TestCacheFolderIsThatOfTheEnvironment(t *testing.T) {
 	t.Setenv("SLUICE_CACHE", "")
 	c, err = Open()
 	require.NoError(t, err)
-	require.Equal(t, filepath.Join(c.modules, "..", "..", "..", ".cache", "cluster"), c.Dir)
+	require.Equal(t, filepath.Join(c.programs, "..", "..", "..", "..", ".cache", "cluster"), c.Dir)
 }
