@@ -31,6 +31,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	"sluice.dev/sluice/canary"
+	"sluice.dev/sluice/test/seed"
 )
 
 // BenchmarkServer compares sluice with a webhook of controller-runtime that allows everything: CPU of
@@ -175,6 +176,7 @@ func TestMain(m *testing.M) {
 		return
 	}
 	log.SetLogger(logr.Discard())
+	seed.Fix()
 	os.Exit(m.Run())
 }
 

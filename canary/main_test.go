@@ -1,0 +1,12 @@
+package canary
+
+import (
+	"testing"
+
+	"sluice.dev/sluice/test/seed"
+)
+
+func TestMain(m *testing.M) {
+	seed.Fix()
+	m.Run()
+}
