@@ -82,9 +82,11 @@ func clearOthers(o Observed, now time.Time) *Move {
 	return nil
 }
 
-// unpin lets go of maxSurge, once nothing is left that could be adopted.
+// unpin lets go of maxSurge, once nothing is left that could be adopted. By a smaller one the paused deployment
+// controller takes away what is more than N, whether it is available or not: where that could be too much, it stays.
 func unpin(o Observed) *Move {
-	if o.Release.Surge == 0 {
+	all, available := o.owned()
+	if o.Release.Surge == 0 || (all > o.Workload.Replicas && all-available > o.Workload.MaxUnavailable) {
 		return nil
 	}
 	next := o.Release.clone()

@@ -62,7 +62,8 @@
 //	Reverting    routes are given back. So are those of a canary that was superseded
 //	any          a canary that lost its pods gets nothing; where the stable version has none, whoever serves gets all
 //
-// A workload of which two versions are stable, since its promotion was superseded, is not divided: no Service selects
+// A workload of which two versions are stable, since its promotion was superseded, or since a StatefulSet has a partition
+// of the user's own and another version below it, is not divided: no Service selects
 // both.
 //
 // # Two kinds

@@ -50,7 +50,7 @@ func (c change) follow(asked string, next *Release, w World) (Decision, error) {
 
 // unpauses: somebody other than `kubectl rollout resume` wants the held workload to go on.
 func (c change) unpauses(next *Release) bool {
-	if !c.release.Holds() || c.release.Step == 0 || !next.Holds() {
+	if !c.release.Holds() || c.release.Step == 0 || !next.Holds() || c.release.Phase == Reverting {
 		return false
 	}
 	if c.Kind == StatefulSet {

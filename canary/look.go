@@ -53,15 +53,14 @@ func (o Observed) adopting() bool {
 	return false
 }
 
-// ownedAvailable counts the available pods of the Deployment's own ReplicaSets.
-func (o Observed) ownedAvailable() int32 {
-	var available int32
+// owned counts the pods of the Deployment's own ReplicaSets, and the available ones among them.
+func (o Observed) owned() (all, available int32) {
 	for _, rs := range o.ReplicaSets {
 		if rs.Owned {
-			available += rs.AvailableReplicas
+			all, available = all+rs.Replicas, available+rs.AvailableReplicas
 		}
 	}
-	return available
+	return all, available
 }
 
 // size is how many canary pods the current step has.

@@ -292,3 +292,37 @@ func TestDisablingCanariesWhileARolloutIsPaused(t *testing.T) {
 	q := request{stored: old, sent: old.image("v3"), world: World{OptedOut: true}}
 	q.decide(t)
 }
+
+func TestMaxSurgeIsPinnedForAsLongAsItKeepsWhatServes(t *testing.T) {
+	tests := map[string]struct {
+		old, stable int32 // available of two pods each
+		pinned      bool
+	}{
+		"the stable version's pods do not become available": {old: 2, stable: 0, pinned: true},
+		"one of them does, as the strategy allows":          {old: 2, stable: 1},
+		"they are": {old: 2, stable: 2},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			o := Observed{
+				Kind: Deployment, Workload: WorkloadState{Replicas: 2, MaxUnavailable: 1, MaxSurge: 2}, Release: &Release{Phase: Progressing, Surge: 2},
+				ReplicaSets: []ReplicaSet{
+					{UID: "1", Owned: true, Replicas: 2, AvailableReplicas: tt.old}, {UID: "2", Owned: true, Replicas: 2, AvailableReplicas: tt.stable},
+				},
+			}
+			require.Equal(t, tt.pinned, unpin(o) == nil)
+			o.ReplicaSets = o.ReplicaSets[1:]
+			require.NotNil(t, unpin(o), "there are no pods too many")
+		})
+	}
+}
+
+func TestAStableVersionThatIsBroughtBackIsSoThoughAnotherOneSupersedes(t *testing.T) {
+	old := held(t).changed(t, func(r *Release) { r.Restoring = true })
+	_, next := request{stored: old, sent: old.image("v3")}.decide(t)
+	require.True(t, next.release(t).Restoring)
+
+	promoted := finishingObject(t).changed(t, func(r *Release) { r.Restoring = true })
+	_, next = request{stored: promoted, sent: promoted.image("v3")}.decide(t)
+	require.False(t, next.release(t).Restoring, "another one is stable now")
+}

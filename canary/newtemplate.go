@@ -106,9 +106,9 @@ func (r *Release) revertTo(kind, reason string) {
 }
 
 // revertStage is where a revert of what is held begins. A StatefulSet does not touch pods of the version
-// in its spec, so it need not be held; but where requests are divided, they leave its canary's pods first.
+// in its spec, so it need not be held; but where requests may be divided, they leave its canary's pods first.
 func (r *Release) revertStage(kind string) Stage {
-	if kind == StatefulSet && (r.Traffic == nil || len(r.Traffic.Routes) == 0) {
+	if kind == StatefulSet && !r.Divided {
 		return Finishing
 	}
 	return ""
@@ -148,14 +148,13 @@ func (c change) supersede(w World) (Decision, error) {
 	if c.notices() && c.newHash == c.release.Canary.Hash {
 		next.Author = c.release.Author // whose template it is
 	}
-	next.Former = former
+	next.Former, next.Divided = former, c.release.Divided
 	if stable == c.release.Stable {
 		next.StableConfig = c.release.StableConfig
 	}
 	next.Held = c.wishes()
-	next.Surge = c.release.Surge
 	if c.disabled(s, w) {
-		next.Phase, next.Stage, next.Sequence, next.Surge = Promoting, Finishing, c.nativeSequence(), 0
+		next.Phase, next.Stage, next.Sequence = Promoting, Finishing, c.nativeSequence()
 		next.Reason = nativeBecause[Disabled]
 		d := c.with(Native, next)
 		if c.Kind == Deployment && (c.release.Step == 0 || (!c.release.Holds() && c.Old.Spec.Paused)) {
@@ -166,6 +165,7 @@ func (c change) supersede(w World) (Decision, error) {
 		d.Warnings = append(overriddenWarning(s), c.nativeWarning(Disabled))
 		return d, nil
 	}
+	next.Surge, next.Restoring = c.release.Surge, c.release.Restoring && stable == c.release.Stable
 	if before := c.release.Step == 0 || (!c.release.Holds() && c.pausedByUser(fields(c.Old))); before && c.pausedByUser(next.Held) {
 		next.Step = 0
 	}

@@ -145,6 +145,9 @@ func progress(o Observed, m mechanics, now time.Time) Move {
 		if move := o.divide(o.beside(), now); move != nil {
 			return *move
 		}
+		if move := o.unsaid(now); move != nil && !m.asked() {
+			return *move
+		}
 	}
 	if move := m.scale(now); move != nil {
 		return *move
@@ -255,6 +258,9 @@ func wait(o Observed, m mechanics, now time.Time) Move {
 			left = lookBeside
 		}
 		return Move{Wait: left}
+	}
+	if move := o.unsaid(now); move != nil && o.last() {
+		return *move // native controllers take stable pods as soon as they may
 	}
 	return goOn(o, m, by, now)
 }

@@ -12,7 +12,7 @@ func promote(o Observed, now time.Time) Move {
 	if r.Stage == Finishing {
 		return finish(o, now)
 	}
-	if move := o.patient(o.steer(o.promoted()), now); move != nil {
+	if move := o.patient(o.steer(o.promoted(), now), now); move != nil {
 		return *move
 	}
 	canary := o.canary()
@@ -32,7 +32,7 @@ func promote(o Observed, now time.Time) Move {
 // letGo leaves the rollout to the native controller, once requests go to the Service itself: it takes pods of any
 // version away.
 func letGo(o Observed, sequence Sequence, now time.Time) Move {
-	if move := o.patient(o.steer(nil), now); move != nil {
+	if move := o.patient(o.steer(nil, now), now); move != nil {
 		return *move
 	}
 	next := o.Release.finishing(sequence, now)
@@ -105,7 +105,7 @@ func fallBack(o Observed, canary *ReplicaSet, now time.Time) Move {
 
 // finish waits for the native rollout, then clears away what the release made and ends it.
 func finish(o Observed, now time.Time) Move {
-	if move := o.patient(o.steer(nil), now); move != nil {
+	if move := o.patient(o.steer(nil, now), now); move != nil {
 		return *move
 	}
 	if !o.Workload.Complete() {

@@ -103,6 +103,8 @@ type Release struct {
 	Held Held   `json:"held"`
 	// Traffic is what was found in front of the workload when the release began, and since; nil: nothing.
 	Traffic *Found `json:"traffic,omitempty"`
+	// Divided: this release or one that it superseded has had routes, which may be divided still.
+	Divided bool `json:"divided,omitempty"`
 }
 
 // Revision names a pod template.

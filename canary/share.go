@@ -63,8 +63,9 @@ type Route struct {
 	Silent  bool
 }
 
-// Unsaid is how long a provider is given that does not say when it has taken up a route, before pods go that it sends
-// requests to. The controller of ingress-nginx reloads at most every 3.3 s by default.
+// Unsaid is how long a provider is given that does not say when it has taken up a route: before pods come that are to
+// get no requests yet, before pods go that got some, and before native controllers may take any. The controller of
+// ingress-nginx reloads at most every 3.3 s by default.
 const Unsaid = 5 * time.Second
 
 // Share is how requests are divided between the stable version and the canary.

@@ -100,6 +100,7 @@ func (s *simulation) restWithConfig() {
 }
 
 func TestTrajectoriesWithConfig(t *testing.T) {
+	t.Parallel()
 	signs := map[string]string{
 		"a config release is held": `"cause":"its config"`, "a config release is superseded": "sluice: Superseded",
 		"a config release is reverted": "sluice: Reverted", "a release is aborted": `"phase":"Aborted"`, "a release ends": `"EndRelease":true`,
@@ -135,6 +136,7 @@ func TestTrajectoriesWithConfig(t *testing.T) {
 // TestConfigChangesAtEveryMoment changes the config after every single step of a release of config that is approved as
 // soon as it waits.
 func TestConfigChangesAtEveryMoment(t *testing.T) {
+	t.Parallel()
 	for _, actions := range [][]string{
 		{"c1"}, {"c3"}, {"c1", "config"}, {"c3", "config"}, {"c3", "config", "c1", "config"}, {"abort", "config", "c1", "config"},
 		{"abort", "c1", "config", "c3"}, {"abort", "retry", "c3", "config"}, {"v3"}, {"v3", "c1"}, {"c3", "v3"}, {"v3", "settle", "v1"}, {"v3", "c3", "settle", "v1", "c1"}, {"c1", "config", "c2", "config"},

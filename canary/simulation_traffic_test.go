@@ -2,40 +2,59 @@ package canary
 
 import (
 	"fmt"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
 
-// simTraffic is two routes in front of the simulated Deployment, whose gateway takes its time to accept what they say.
+// simTraffic is two routes in front of a simulated workload, whose gateway takes its time to accept what they say.
 type simTraffic struct {
 	routes []*simRoute
 	// stable and canary are what sluice's Services select by, empty where they do not exist.
 	stable, canary string
+	// lag is how many rounds a gateway lets go by before it accepts a route.
+	lag int
 }
 
 type simRoute struct {
 	share    *Share // by its spec
 	accepted *Share // by its gateway
-	pending  bool   // accepted may be in force still
+	pending  int    // rounds until its gateway accepts it; accepted may be in force until then
+}
+
+// served is a simulated workload whose requests are divided.
+type served interface {
+	release() *Release
+	observed() Observed
+	// hashes are the values of the label by which the pods of the two versions differ; empty where one is not known.
+	hashes(o Observed) (stable, canary string)
+	// endpoints counts the ready pods of one version.
+	endpoints(hash string) int32
+	// only tells whether the Service itself has no endpoints but those of one version.
+	only(hash string) bool
+	notef(format string, args ...any)
 }
 
 func newSimTraffic() *simTraffic { return &simTraffic{routes: []*simRoute{{}, {}}} }
 
-func (t *simTraffic) observed(s *simulation, o Observed) Traffic {
+func (t *simTraffic) observed(s served, o Observed, now time.Time) Traffic {
 	if t == nil {
 		return Traffic{}
 	}
+	stable, canary := s.hashes(o)
 	seen := Traffic{
 		Found:           &Found{Services: []string{"web"}, Routes: []string{"httproute/0", "httproute/1"}},
-		Missing:         t.stable == "" || t.canary == "" || (s.stableHash(o) != "" && t.stable != s.stableHash(o)),
-		Astray:          t.canary != "" && t.canary != CanaryHash(o.Release),
+		Missing:         t.stable == "" || t.canary == "" || (stable != "" && t.stable != stable),
+		Astray:          t.canary != "" && canary != "" && t.canary != canary,
+		Unnamed:         (stable == "" || canary == "") && (t.stable == "" || t.canary == ""),
 		StableEndpoints: s.endpoints(t.stable), CanaryEndpoints: s.endpoints(t.canary),
-		OnlyStable: s.only(t.stable), OnlyCanary: s.only(t.canary),
+		OnlyStable: s.only(t.stable) && s.endpoints(t.canary) == 0, OnlyCanary: s.only(t.canary),
 	}
 	for i, route := range t.routes {
-		r := Route{Name: fmt.Sprintf("httproute/%d", i), Share: route.share, Changed: s.now}
-		if route.pending {
+		r := Route{Name: fmt.Sprintf("httproute/%d", i), Share: route.share, Changed: now}
+		if route.pending > 0 {
 			r.Waiting = "the gateway has not accepted it"
 		}
 		seen.Routes = append(seen.Routes, r)
@@ -43,12 +62,12 @@ func (t *simTraffic) observed(s *simulation, o Observed) Traffic {
 	return seen
 }
 
-// stableHash is the pod-template-hash of the stable version, empty where its ReplicaSet is gone.
-func (s *simulation) stableHash(o Observed) string {
-	if stable := o.stable(); stable != nil {
-		return s.find(stable.UID).podHash
+// hashes leaves that of the stable version empty where its ReplicaSet is gone.
+func (s *simulation) hashes(o Observed) (stable, canary string) {
+	if set := o.stable(); set != nil {
+		stable = s.find(set.UID).podHash
 	}
-	return ""
+	return stable, CanaryHash(o.Release)
 }
 
 func (s *simulation) endpoints(podHash string) int32 {
@@ -60,7 +79,6 @@ func (s *simulation) endpoints(podHash string) int32 {
 	return 0
 }
 
-// only tells whether the Service itself has no endpoints but those of one version.
 func (s *simulation) only(podHash string) bool {
 	for _, set := range s.sets {
 		if set.podHash != podHash && min(set.AvailableReplicas, set.StatusReplicas) > 0 {
@@ -70,78 +88,106 @@ func (s *simulation) only(podHash string) bool {
 	return true
 }
 
-func (t *simTraffic) selectPods(s *simulation) {
-	hash := s.stableHash(s.observed())
-	switch {
-	case t.stable == "" || (hash != "" && t.stable != hash):
-		require.NotEmpty(s.t, hash, "no Service can select a version that is gone")
-		t.stable = hash
-	default:
-		t.canary = CanaryHash(s.release())
+// selectPods makes or mends one of sluice's Services.
+func (t *simTraffic) selectPods(of reporter, s served) {
+	stable, canary := s.hashes(s.observed())
+	if t.stable == "" || (stable != "" && t.stable != stable) {
+		require.NotEmpty(of, stable, "no Service can select a version that is gone")
+		t.stable = stable
+		return
 	}
+	require.NotEmpty(of, canary, "no Service can select a version whose label nobody knows")
+	t.canary = canary
 }
 
 func (t *simTraffic) steer(to *Share) {
 	for _, route := range t.routes {
 		if !SameShare(route.share, to) {
-			route.share, route.pending = to, true
+			route.share, route.pending = to, t.lag+1
 			return
 		}
 	}
 	panic("this is a bug: every route is there")
 }
 
-func (t *simTraffic) accept(s *simulation) {
+func (t *simTraffic) accept(s served) {
 	if t == nil {
 		return
 	}
 	for i, route := range t.routes {
-		if route.pending {
-			route.accepted, route.pending = route.share, false
-			s.notef("the gateway accepts route %d: %v", i, route.share)
+		if route.pending == 0 {
+			continue
 		}
+		if route.pending--; route.pending == 0 {
+			route.accepted = route.share
+		}
+		s.notef("the gateway of route %d accepts in %d rounds: %v", i, route.pending, route.share)
 	}
 }
 
-// check: whatever is in force, or may be, somebody answers, and nobody who should get nothing.
-func (t *simTraffic) check(s *simulation) {
-	if t == nil || s.nocheck || s.state().Replicas == 0 {
-		return
+// inForce are the shares by which gateways divide requests, or may, each once.
+func (t *simTraffic) inForce() []*Share {
+	if t == nil {
+		return nil
 	}
+	var shares []*Share
 	for _, route := range t.routes {
 		for _, share := range []*Share{route.share, route.accepted} {
-			t.checkShare(s, share)
+			if !slices.ContainsFunc(shares, func(s *Share) bool { return SameShare(s, share) }) {
+				shares = append(shares, share)
+			}
+		}
+	}
+	return shares
+}
+
+// answered: whatever is in force, somebody answers, and a canary that waits gets no more than its step allows.
+func (t *simTraffic) answered(of reporter, s served, share *Share) {
+	if share.Weight > 0 {
+		require.NotZero(of, s.endpoints(t.canary), "%d %% of the requests go to a canary without pods", share.Weight)
+	}
+	if share.Weight < 100 {
+		require.NotZero(of, s.endpoints(t.stable), "%d %% of the requests go to a stable version without pods", 100-share.Weight)
+	}
+	if r := s.release(); r != nil && r.Phase == Waiting {
+		require.LessOrEqual(of, share.Weight, r.Policy.step(r.Step).Weight, "of step %d", r.Step)
+	}
+}
+
+// checkTraffic: whatever is in force, somebody answers, and nobody who should get nothing.
+func (s *simulation) checkTraffic() {
+	if s.nocheck || s.state().Replicas == 0 {
+		return
+	}
+	for _, share := range s.traffic.inForce() {
+		switch {
+		case share == nil:
+			s.checkUndivided()
+		case !s.mayFail():
+			s.traffic.answered(s.t, s, share)
 		}
 	}
 }
 
-func (t *simTraffic) checkShare(s *simulation, share *Share) {
+// checkUndivided: nobody approved what gets requests by the number of its pods.
+func (s *simulation) checkUndivided() {
 	r := s.release()
-	if share == nil {
-		if r != nil && r.Holds() && !r.Restoring && !s.observed().mixed() {
-			for _, set := range s.sets {
-				free := s.approved[set.version()] || set.ReleaseID == 0
-				require.True(s.t, free || set.AvailableReplicas == 0, "pods of %s, which nobody approved, get requests by their number", set.Name)
-			}
-		}
+	if !r.Holds() || r.Restoring || s.observed().mixed() {
 		return
 	}
 	for _, set := range s.sets {
-		if set.broken {
-			return
-		}
+		free := s.approved[set.version()] || set.ReleaseID == 0
+		require.True(s.t, free || set.AvailableReplicas == 0, "pods of %s, which nobody approved, get requests by their number", set.Name)
 	}
-	for _, set := range s.sets {
-		if set.podHash == t.canary && set.Labelled && r != nil && r.Phase == Reverting {
-			return // what was handed over already goes at once when the old version comes back; its pods serve while they end
-		}
-	}
-	if share.Weight > 0 {
-		require.NotZero(s.t, s.endpoints(t.canary), "%d %% of the requests go to a canary without pods", share.Weight)
-	}
-	if share.Weight < 100 {
-		require.NotZero(s.t, s.endpoints(t.stable), "%d %% of the requests go to a stable version without pods", 100-share.Weight)
-	}
+}
+
+// mayFail: pods crash, or what was handed over already goes at once when the old version comes back; its pods serve
+// while they end.
+func (s *simulation) mayFail() bool {
+	r := s.release()
+	return slices.ContainsFunc(s.sets, func(set *simSet) bool {
+		return set.broken || (set.podHash == s.traffic.canary && set.Marks.Phase == Promoting && r != nil && r.Phase == Reverting)
+	})
 }
 
 // isGivenBack: no route is divided without a release.
@@ -156,6 +202,7 @@ func (t *simTraffic) isGivenBack(of reporter) {
 
 // TestEveryActionAtEveryMomentOfDividedRequests is TestEveryActionAtEveryMoment with routes.
 func TestEveryActionAtEveryMomentOfDividedRequests(t *testing.T) {
+	t.Parallel()
 	actions := [][]string{
 		{"abort"}, {"abort", "retry"}, {"v1"}, {"v1", "v2"}, {"v3"}, {"v3", "v1"}, {"broken"}, {"break"}, {"chart"},
 		{"abort", "v3"}, {"past admission", "approve all"}, {"v3", "approve all"}, {"n3"}, {"v1", "approve all", "v2", "approve all", "v1", "approve all"},
@@ -168,6 +215,7 @@ func TestEveryActionAtEveryMomentOfDividedRequests(t *testing.T) {
 			for moment := 0; ; moment++ {
 				s, over := newSimulation(t, world.n, "25%", 1, world.steps), false
 				s.traffic = newSimTraffic()
+				s.traffic.lag = moment % 3
 				name := fmt.Sprintf("%s of %d, %v after step %d", world.steps, world.n, action, moment)
 				if !t.Run(name, func(t *testing.T) { over = s.actAt(t, moment, action, false) }) || over {
 					break

@@ -10,11 +10,7 @@ func slipped(o Observed, m mechanics, now time.Time) *Move {
 	if !r.Holds() {
 		return nil
 	}
-	held := r.Canary.Hash
-	if r.Phase == Reverting {
-		held = r.Stable.Hash
-	}
-	if d.TemplateHash != held {
+	if !r.hasLeft(d.TemplateHash) {
 		return otherTemplate(o, now)
 	}
 	if m.lifted() == r.Lifted {
@@ -27,6 +23,14 @@ func slipped(o Observed, m mechanics, now time.Time) *Move {
 		move.Event = lifted(next)
 	}
 	return move
+}
+
+// hasLeft tells whether a template in the spec is one that admission left there.
+func (r *Release) hasLeft(hash string) bool {
+	if r.Phase == Reverting {
+		return r.stableAgain(hash) != nil
+	}
+	return hash == r.Canary.Hash
 }
 
 // otherTemplate holds the template that is in the spec as a release of its own, or reverts where it is

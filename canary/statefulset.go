@@ -22,7 +22,7 @@ const forgotten = "Kubernetes made the new version the current one (the set had 
 // restore follows the set where Kubernetes has another idea of its versions than the release.
 func (s statefulSet) restore(now time.Time) *Move {
 	r := s.Release
-	if !r.Holds() {
+	if !r.Holds() || r.Phase == Reverting {
 		return nil
 	}
 	steps := r.Phase == Progressing || r.Phase == Waiting
@@ -51,8 +51,14 @@ func (s statefulSet) comeFrom(now time.Time) *Move {
 	case r.Reason == forgotten || (stays && r.Phase == Aborted):
 		return nil
 	case stays:
+		if move := s.patient(s.steer(nil, now), now); move != nil {
+			return move // pods go of what is the stable version to its routes
+		}
+		if move := s.unsaid(now); move != nil {
+			return move
+		}
 		next = r.to(Reverting, now, "it is the version that the set was coming from")
-		next.Stage = next.revertStage(s.Kind)
+		next.Stage = Finishing
 	default:
 		next = r.to(Aborted, now, forgotten)
 	}
@@ -145,7 +151,7 @@ func (s statefulSet) beginPromotion(next *Release) {
 // promote ends when every pod above the user's own partition runs the new version and is available.
 func (s statefulSet) promote(now time.Time) Move {
 	r, w := s.Release, s.Workload
-	if move := s.patient(s.steer(nil), now); move != nil {
+	if move := s.patient(s.steer(nil, now), now); move != nil {
 		return *move
 	}
 	if move := s.roll(r.Canary); move != nil {

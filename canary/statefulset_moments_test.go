@@ -32,6 +32,7 @@ func (s *setSimulation) until(phase Phase) {
 
 // TestMomentsOfAStatefulSet are sequences that once went wrong.
 func TestMomentsOfAStatefulSet(t *testing.T) {
+	t.Parallel()
 	requireAll := func(t *testing.T, s *setSimulation) {
 		t.Helper()
 		require.Nil(t, s.release())
@@ -205,7 +206,7 @@ func TestWhatAilsPodsIsToldOnceAMinute(t *testing.T) {
 	s := newSetSimulation(t, 5, 0, false, "40%")
 	s.user("broken")
 	s.rounds(10, false)
-	o, now, told := s.state(), s.now, 0
+	o, now, told := s.observed(), s.now, 0
 	for o.PodsFail = true; ; now = now.Add(5 * time.Second) {
 		o.PodTrouble = []string{"pod web-4 crashes", "pod web-4 ended"}[now.Unix()/5%2]
 		next := Next(o, now).Write
@@ -232,7 +233,7 @@ func TestAStatusThatDoesNotComeEndsWithTheDeadline(t *testing.T) {
 	s.user("v2")
 	s.sluice()
 	s.native()
-	o := s.state()
+	o := s.observed()
 	o.Workload.Current = Revision{}
 	o.Release.Late = true
 	move := Next(o, s.now.Add(time.Hour))

@@ -20,7 +20,7 @@ type setSimulation struct {
 	d          object
 	decoded    *Workload // of d
 	generation int
-	observed   int // generation
+	seen       int // the generation that the controller observed
 	current    Revision
 	broken     Revision // whose pods never become ready
 	conditions []Condition
@@ -36,6 +36,8 @@ type setSimulation struct {
 	excess         int             // unapproved pods beyond the step's, that came with a scale-up or are on their way out
 	dip            bool            // pods are missing for another reason than sluice
 	log            []string
+	traffic        *simTraffic     // nil: nothing divides requests
+	revisions      map[string]bool // template hashes of which a ControllerRevision exists
 }
 
 type setPod struct {
@@ -59,7 +61,7 @@ func newSetSimulation(t reporter, n, partition int, parallel bool, steps string)
 	if parallel {
 		d = d.with("spec.podManagementPolicy", "Parallel")
 	}
-	s := &setSimulation{t: t, generation: 4, pods: map[int32]*setPod{}, parallel: parallel, now: time.Unix(1000000, 0), approved: map[string]bool{}}
+	s := &setSimulation{t: t, generation: 4, pods: map[int32]*setPod{}, parallel: parallel, now: time.Unix(1000000, 0), approved: map[string]bool{}, revisions: map[string]bool{}}
 	s.store(d)
 	s.current = s.template()
 	s.approved[s.current.Hash] = true
@@ -130,8 +132,10 @@ func (s *setSimulation) write(sent object, user string, sluice bool) bool {
 // native runs one sync of the controller: it makes and deletes pods in order, waiting for each, then
 // replaces those from the partition on, the highest first.
 func (s *setSimulation) native() {
-	s.observed = s.generation
+	s.traffic.accept(s)
+	s.seen = s.generation
 	n, update := s.replicas(), s.template()
+	s.revisions[update.Hash] = true
 	for index := range n {
 		pod := s.pods[index]
 		if pod == nil {
@@ -226,10 +230,10 @@ func (s *setSimulation) kubelet() {
 	}
 }
 
-func (s *setSimulation) state() Observed {
+func (s *setSimulation) observed() Observed {
 	w := s.workload()
 	o := Observed{Kind: StatefulSet, Release: s.release(), Workload: WorkloadState{
-		Name: "web", Generation: int64(s.generation), ObservedGeneration: int64(s.observed), Replicas: w.Replicas(),
+		Name: "web", Generation: int64(s.generation), ObservedGeneration: int64(s.seen), Replicas: w.Replicas(),
 		TemplateHash: s.template().Hash, Partition: s.partition(), InOrder: !s.parallel, Current: s.current,
 		Conditions: s.conditions,
 	}}
@@ -239,21 +243,26 @@ func (s *setSimulation) state() Observed {
 				Ready: pod.ready, Available: pod.ready, Terminating: pod.terminating})
 		}
 	}
+	o.Traffic = s.traffic.observed(s, o, s.now)
 	return o
 }
 
 // sluice makes one move.
 func (s *setSimulation) sluice() {
 	if s.release() == nil {
+		s.traffic.isGivenBack(s.t)
 		return
 	}
-	o := s.state()
+	o := s.observed()
 	move := Next(o, s.now)
 	require.Equal(s.t, move, Next(o, s.now), "the same observation gives another move")
 	if move.Write == nil {
 		return
 	}
 	s.writes++
+	if s.traffic != nil {
+		s.notef("sluice: %s", describe(move.Write))
+	}
 	if move.Event != nil {
 		s.notef("event %s: %s", move.Event.Reason, move.Event.Message)
 	}
@@ -269,6 +278,10 @@ func (s *setSimulation) sluice() {
 	case w.DeletePod != nil:
 		require.Equal(s.t, w.DeletePod.UID, s.pods[w.DeletePod.Index].uid)
 		s.deletePod(w.DeletePod.Index, "sluice")
+	case w.SelectPods:
+		s.traffic.selectPods(s.t, s)
+	case w.Steer != nil:
+		s.traffic.steer(w.Steer.Share)
 	default:
 		s.t.Fatalf("a write that a StatefulSet has no use for: %s", describe(w))
 	}
@@ -345,6 +358,7 @@ func (s *setSimulation) unapproved() (below, all int) {
 
 // check asserts the invariants that hold after every step.
 func (s *setSimulation) check() {
+	s.checkTraffic()
 	r := s.release()
 	unapproved, all := s.unapproved()
 	if r == nil {
@@ -432,13 +446,14 @@ func (s *setSimulation) rest() {
 	case r == nil || stuck || r.Step == 0:
 	case r.Phase == Promoting && s.partition() >= s.replicas(): // paused by the user
 	case r.Phase == Waiting:
-		require.Len(s.t, statefulSet{s.state()}.canaries(), int(r.Policy.step(r.Step).size(StatefulSet, s.replicas(), r.Held)))
+		require.Len(s.t, statefulSet{s.observed()}.canaries(), int(r.Policy.step(r.Step).size(StatefulSet, s.replicas(), r.Held)))
 	default:
 		require.Contains(s.t, []Phase{Aborted}, r.Phase, "it hangs")
 	}
 }
 
 func TestEveryActionOnAStatefulSetAtEveryMoment(t *testing.T) {
+	t.Parallel()
 	actions := [][]string{
 		{}, {"abort"}, {"abort", "retry"}, {"v1"}, {"v1", "v2"}, {"v1", "v3"}, {"v3"}, {"v3", "v1"}, {"broken"}, {"broken", "v1"}, {"broken", "v3"},
 		{"break"}, {"break", "v3"}, {"chart"}, {"chart", "approve"}, {"abort", "v3"}, {"abort", "v1"}, {"approve full"},
@@ -496,12 +511,17 @@ func (s *setSimulation) actAt(t *testing.T, moment int, actions []string) bool {
 }
 
 func TestTrajectoriesOfAStatefulSet(t *testing.T) {
+	t.Parallel()
 	people := []string{"approve", "approve", "approve", "approve full", "abort", "retry", "chart", "v1", "v2", "v3", "broken", "break", "evict", "n5", "n8", "n2", "p0", "p2", "p4", "p9"}
 	reached := map[string]int{"EndRelease": 0}
 	rapid.Check(t, func(t *rapid.T) {
 		s := newSetSimulation(t, rapid.SampledFrom([]int{1, 2, 3, 5}).Draw(t, "n"), rapid.SampledFrom([]int{0, 0, 2, 4}).Draw(t, "own"), rapid.Bool().Draw(t, "parallel"),
 			rapid.SampledFrom([]string{"20%", "50%, 100%", "0%/100%, 100%"}).Draw(t, "steps"))
 		defer s.failed(t)
+		if rapid.Bool().Draw(t, "routes") {
+			s.traffic = newSimTraffic()
+			s.traffic.lag = rapid.IntRange(0, 2).Draw(t, "lag")
+		}
 		s.maxUnavailable, s.slow = rapid.IntRange(1, 3).Draw(t, "maxUnavailable"), rapid.Bool().Draw(t, "slow")
 		s.user("v2")
 		for range rapid.IntRange(20, 200).Draw(t, "length") {
@@ -694,6 +714,16 @@ func TestAdmissionOfAStatefulSet(t *testing.T) {
 		"the old version reverts, and the native controller replaces the pods": {
 			stored: waiting, sent: func(t *testing.T) object { t.Helper(); return waiting(t).image("v1") },
 			wantVerdict: Reverted, wantPhase: Reverting, wantStep: 1, wantPartition: 0,
+		},
+		"the old version reverts, and stays held while requests may go to pods that the native controller would replace": {
+			stored: func(t *testing.T) object {
+				t.Helper()
+				divided := waiting(t).changed(t, func(r *Release) { r.Divided = true })
+				_, stored := request{stored: divided, sent: divided.image("v3"), kind: StatefulSet}.decide(t)
+				return stored
+			},
+			sent:        func(t *testing.T) object { t.Helper(); return waiting(t).image("v1") },
+			wantVerdict: Reverted, wantPhase: Reverting, wantStep: 1, wantPartition: closed,
 		},
 		"the version of a revert that was never approved is held again": {
 			stored: func(t *testing.T) object {

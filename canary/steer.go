@@ -10,7 +10,7 @@ import (
 
 // steer brings the requests to a share, nil: to the Services themselves. It returns nil once every route says so and
 // its provider has accepted it.
-func (o Observed) steer(want *Share) *Move {
+func (o Observed) steer(want *Share, now time.Time) *Move {
 	t := o.Traffic
 	if len(t.Routes) == 0 {
 		return nil
@@ -19,7 +19,7 @@ func (o Observed) steer(want *Share) *Move {
 		want = nil // nobody would answer: whoever there is gets what comes
 	}
 	if want != nil {
-		if move := o.prepare(want); move != nil {
+		if move := o.prepare(want, now); move != nil {
 			return move
 		}
 	}
@@ -31,7 +31,7 @@ func (o Observed) steer(want *Share) *Move {
 
 // prepare makes the two Services select the two versions. What is sent to another canary is taken back before its
 // Service selects this one, whose pods may not be there.
-func (o Observed) prepare(want *Share) *Move {
+func (o Observed) prepare(want *Share, now time.Time) *Move {
 	t := o.Traffic
 	switch {
 	case t.Unnamed:
@@ -40,9 +40,12 @@ func (o Observed) prepare(want *Share) *Move {
 		return &Move{Write: &Write{SelectPods: true}}
 	case t.Astray && t.sends():
 		return &Move{Write: &Write{Steer: &Steering{Share: stableAlone}}}
-	case t.Astray && t.divided() && t.waiting() != nil:
+	case t.Astray && t.waiting() != nil: // what its routes said before may be in force still
 		return t.waiting()
 	case t.Astray:
+		if move := o.unsaid(now); move != nil {
+			return move
+		}
 		return &Move{Write: &Write{SelectPods: true}}
 	case t.at(want):
 		return nil
@@ -82,47 +85,6 @@ func (m *Move) waited(now time.Time) time.Duration {
 	return now.Sub(m.since)
 }
 
-// share is the current step's; nil where the release does not divide requests.
-func (o Observed) share() *Share {
-	r := o.Release
-	if r.Step == 0 || o.size() == 0 || !o.divides() {
-		return nil
-	}
-	return &Share{Weight: r.Policy.step(r.Step).Weight, Match: r.Policy.Match}
-}
-
-// beside is the share while pods of the current step are made: what the canary has, unless that is more than the
-// step's, or there is nobody to answer.
-func (o Observed) beside() *Share {
-	step, has := o.share(), o.Traffic.least()
-	switch {
-	case step == nil:
-		return nil
-	case has == nil || o.Traffic.Astray || has.Weight > step.Weight || o.canaryAvailable() == 0:
-		return stableAlone
-	}
-	return has
-}
-
-// promotion is the share of a canary that is about to become the stable version: requests go to the Service itself,
-// and so to the pods of both by their number. A canary of full size that gets them all keeps them: adopted, it is
-// alone before the workload is let go.
-func (o Observed) promotion() *Share {
-	share, canary := o.share(), o.canary()
-	if share != nil && share.Weight == 100 && canary != nil && canary.Replicas == o.Workload.Replicas && adoptable(o, canary) {
-		return share
-	}
-	return nil
-}
-
-// promoted is the promotion's share as it is in force.
-func (o Observed) promoted() *Share {
-	if has := o.Traffic.least(); has != nil && has.Weight == 100 && !o.Traffic.Astray {
-		return has
-	}
-	return nil
-}
-
 // alone: an adopted canary of full size has replaced every other pod of its Deployment, also in the endpoints.
 func (o Observed) alone(canary *ReplicaSet) bool {
 	for _, rs := range o.ReplicaSets {
@@ -136,7 +98,7 @@ func (o Observed) alone(canary *ReplicaSet) bool {
 // divide steers while a step is under way. It says what it waits for, or what only people can mend, and aborts a
 // step whose deadline is over.
 func (o Observed) divide(want *Share, now time.Time) *Move {
-	r, move := o.Release, o.steer(want)
+	r, move := o.Release, o.steer(want, now)
 	var what string
 	var long bool
 	switch gone := o.gone(); {
@@ -171,21 +133,22 @@ const undivided = "requests are not divided: "
 // workload is held, else to the Service itself. A provider that does not answer holds that up for the step's
 // deadline alone.
 func (o Observed) withdraw(now time.Time) *Move {
-	if move := o.patient(o.steer(o.away()), now); move != nil {
+	if move := o.patient(o.steer(o.away(), now), now); move != nil {
 		return move
 	}
-	for _, route := range o.Traffic.Routes {
-		if left := route.Changed.Add(Unsaid).Sub(now); route.Silent && left > 0 && left <= Unsaid {
-			return &Move{Wait: left}
-		}
-	}
-	return nil
+	return o.unsaid(now)
 }
 
-// away is where requests go that leave a canary.
-func (o Observed) away() *Share {
-	if o.Release.Holds() && o.canBeAlone() && (o.divides() || !o.Traffic.Missing) {
-		return stableAlone
+// unsaid waits until gateways that do not say when they have taken up a route can have done so, at most for the step's
+// deadline: somebody may write a route again and again, or the API server's clock be ahead of ours.
+func (o Observed) unsaid(now time.Time) *Move {
+	if o.Release.Since != nil && o.Release.overdue(now) {
+		return nil
+	}
+	for _, route := range o.Traffic.Routes {
+		if left := route.Changed.Add(Unsaid).Sub(now); route.Silent && left > 0 {
+			return &Move{Wait: min(left, Unsaid)}
+		}
 	}
 	return nil
 }
@@ -203,7 +166,8 @@ func (o Observed) atOnce() *Move {
 // whole: the Deployment's own pods are as many as its strategy allows. Those of a StatefulSet are fewer for as long as
 // it has a canary.
 func (o Observed) whole() bool {
-	return o.Kind == StatefulSet || o.ownedAvailable() >= o.Workload.Replicas-o.Workload.MaxUnavailable
+	_, available := o.owned()
+	return o.Kind == StatefulSet || available >= o.Workload.Replicas-o.Workload.MaxUnavailable
 }
 
 func (o Observed) patient(move *Move, now time.Time) *Move {
@@ -212,15 +176,6 @@ func (o Observed) patient(move *Move, now time.Time) *Move {
 	}
 	return move
 }
-
-// divides: the canary may have a share of the requests.
-func (o Observed) divides() bool {
-	return o.canBeAlone() && !o.Release.Policy.Divides().None && o.Traffic.Blocked == ""
-}
-
-// canBeAlone: the stable version's own Service selects all that serve beside the canary. Of three versions two are
-// stable ones, and no Service selects both.
-func (o Observed) canBeAlone() bool { return o.Release.Former == nil && !o.mixed() }
 
 // giveBack makes the routes what they were, once no pods of the canary are left behind the Services, at most for the
 // step's deadline. That gateways accept it nothing waits for: whoever takes the Services of both versions away does.
@@ -231,7 +186,7 @@ func (o Observed) giveBack(now time.Time) *Move {
 	case o.Traffic.divided() && !o.Traffic.OnlyStable && o.Traffic.StableEndpoints > 0 && !o.Release.overdue(now):
 		return &Move{Wait: lookAtEndpoints}
 	}
-	if move := o.steer(nil); move != nil && move.Write != nil {
+	if move := o.steer(nil, now); move != nil && move.Write != nil {
 		return move
 	}
 	return nil
@@ -253,13 +208,13 @@ const lookAtEndpoints = 500 * time.Millisecond
 func (o Observed) recordFound() *Move {
 	found := o.Traffic.Found
 	if found != nil && !o.canBeAlone() {
-		found = &Found{Services: found.Services, Notes: append([]string{"requests are not divided, since two versions are stable: a promotion was superseded"}, found.Notes...)}
+		found = &Found{Services: found.Services, Notes: append([]string{"requests are not divided, since two versions are stable, and no Service selects both"}, found.Notes...)}
 	}
 	if o.gone() != "" || found.equal(o.Release.Traffic) {
 		return nil
 	}
 	next := o.Release.clone()
-	next.Traffic = found
+	next.Traffic, next.Divided = found, next.Divided || (found != nil && len(found.Routes) > 0)
 	return &Move{Write: &Write{SetRelease: next}, Event: routed(next)}
 }
 
@@ -293,14 +248,4 @@ func (o Observed) availablePods(of Revision) int32 {
 		}
 	}
 	return count
-}
-
-// mixed: pods of another version than the stable one serve with it, since a promotion was superseded.
-func (o Observed) mixed() bool {
-	for i := range o.ReplicaSets {
-		if rs := &o.ReplicaSets[i]; rs.Owned && rs.ReleaseID != o.Release.ID && !o.isStable(rs) && rs.Replicas > 0 {
-			return true
-		}
-	}
-	return false
 }
