@@ -58,7 +58,7 @@ func Setup(mgr ctrl.Manager, opts Options) error {
 		}
 		routes.wakes(kind.Kind, c)
 	}
-	err = mgr.Add(manager.RunnableFunc(func(ctx context.Context) error { return traffic.EachKind(ctx, live, opts.Now, routes.watch) }))
+	err = mgr.Add(manager.RunnableFunc(func(ctx context.Context) error { return traffic.EachKind(ctx, live, routes.watch) }))
 	if err != nil {
 		return fmt.Errorf("setting up the watches of divided routes: %w", err)
 	}

@@ -16,6 +16,9 @@ func (r *reconciler) observeTraffic(ctx context.Context, s *snapshot) error {
 	w.Labels, w.Selector = templateLabels(s.workload.object), s.workload.selector
 	w.Owner, w.Policy = s.workload.reference(), s.release.Policy
 	w.Stable, w.Canary = s.versions()
+	if s.release.Traffic != nil {
+		w.Divided = s.release.Traffic.Routes
+	}
 	var err error
 	if s.traffic, err = r.router.Look(ctx, w); err != nil {
 		return err

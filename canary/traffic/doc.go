@@ -28,13 +28,51 @@
 //
 // An Ingress is a route only where its class is of the controller k8s.io/ingress-nginx.
 //
+// # What is bound to a Service by its name
+//
+// A BackendTLSPolicy, a DestinationRule with a trafficPolicy or an ApisixUpstream of "web" says nothing of "web-stable"
+// and "web-canary", to which a divided route sends its requests: in clear to pods that speak TLS, or without their
+// stickiness. A route that its provider sends by such an object is not divided, unless people have bound one to each of
+// these two beforehand, or the same one to all three; whether those say the same is up to them. DestinationRules count
+// for routes of the Gateway API, too, where a controller of Istio's reports on them. What is divided already stays so.
+//
+// They are looked for in the workload's namespace. Istio also goes by rules of its root namespace, and of the one that
+// a request comes from. Nor are kinds looked for that a single gateway knows beside those, as the policies of GKE, Envoy
+// Gateway and APISIX that a Service is the target of: then `sluice.dev/traffic: none` is for people to say.
+//
+// What keeps sessions on one pod and is written on the Service itself, sluice's two have as well, each for its own
+// pods: that is a note (sticky).
+//
+// # Routes of other namespaces
+//
+// They are not divided: whoever may change the workload need not be allowed to change those. Of the Gateway API they
+// are named, since a ReferenceGrant says in which namespaces to look. A VirtualService needs nobody's leave to name
+// "web.shop.svc.cluster.local", and can stand anywhere: to find it takes a list of all that the cluster has, at each
+// look. It is not looked for.
+//
 // # Cost
 //
-// A look lists the namespace's Services, and where some select the workload's pods, the routes of the kinds that the
-// cluster knows, and the endpoints of sluice's own Services. That a kind is not known is remembered for half a
-// minute, since asking for it costs a discovery of the whole API.
+// A look lists the namespace's Services. Where some select the workload's pods, it lists
+//
+//	the routes of the namespace, of the kinds that the cluster knows     and IngressClasses, where there are Ingresses
+//	ReferenceGrants of the namespace                                     and the routes of the namespaces they name
+//	endpoints of those Services and of sluice's own                      where a route is divided, or can be
+//	one pod that a Service selects and the workload does not             until a route of the Service is divided
+//	what is bound to Services by their names, of the kinds in question   until each route in question is divided
+//
+// and nothing that grows with the cluster but for the IngressClasses, which are few. That a kind is not known is
+// remembered for half a minute, since asking for it costs a discovery of the whole API.
 //
 // A sweep lists sluice's Services of the workload and the routes of its namespace: the garbage collector takes the
 // Services of a deleted workload away before its routes are given back. It is made when a release ends, and when
 // something of one that is over wakes the controller.
+//
+// # Decisions
+//
+// 2026-11: every look reads live, nothing from a cache: what a write is guarded by must not be older than the write
+// before it, and a cache of all routes, Services and endpoints of a cluster is much memory for the few workloads that
+// have a release. Watched is, as metadata, what releases have made: divided routes, by their label, and sluice's own
+// Services and their endpoints; they wake the controller at once. Anything else, as a new route, a policy, the user's
+// Service and its endpoints, is found by the next look: within seconds while something is awaited, and after 30 s while
+// a step with divided routes waits for people.
 package traffic

@@ -7,17 +7,19 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"sluice.dev/sluice/canary/traffic/split"
 )
 
 // referenceGrantKind lets routes of other namespaces send requests to Services of its own.
-var referenceGrantKind = schema.GroupKind{Group: gatewayGroup, Kind: "ReferenceGrant"}
+var referenceGrantKind = schema.GroupKind{Group: split.GatewayGroup, Kind: "ReferenceGrant"}
 
 // elsewhere notes the routes of other namespaces that send requests to a Service: sluice divides none of them, since
 // whoever may change the workload need not be allowed to change those. They are looked for where a ReferenceGrant lets
-// them; other kinds of routes do not say so.
+// them. A VirtualService needs none, and to find it costs a list of all that the cluster has.
 func (l *look) elsewhere(ctx context.Context, s *service) error {
 	for _, from := range l.grants {
-		routes, err := l.list(ctx, schema.GroupKind{Group: gatewayGroup, Kind: from.kind}, client.InNamespace(from.namespace))
+		routes, err := l.list(ctx, schema.GroupKind{Group: split.GatewayGroup, Kind: from.kind}, client.InNamespace(from.namespace))
 		if err != nil {
 			return fmt.Errorf("namespace %s: %w", from.namespace, err)
 		}
@@ -47,7 +49,7 @@ func (l *look) readGrants(ctx context.Context) error {
 			kind, _ := from["kind"].(string)
 			namespace, _ := from["namespace"].(string)
 			g := grant{kind, namespace}
-			if (kind != "HTTPRoute" && kind != "GRPCRoute") || from["group"] != gatewayGroup || namespace == l.workload.Namespace || seen[g] {
+			if (kind != "HTTPRoute" && kind != "GRPCRoute") || from["group"] != split.GatewayGroup || namespace == l.workload.Namespace || seen[g] {
 				continue
 			}
 			seen[g] = true

@@ -11,7 +11,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
-	"sluice.dev/sluice/canary"
 	"sluice.dev/sluice/canary/traffic/split"
 )
 
@@ -57,19 +56,9 @@ func (c ingressClasses) reject(ingress *unstructured.Unstructured) string {
 	return fmt.Sprintf("its class %s is of the controller %s, and a share can be given to %s only", class, controller, nginxController)
 }
 
-// isCanaryIngress tells whether an Ingress is one of sluice's beside another: by its label, or where somebody took that
-// away by its record.
-func isCanaryIngress(route *unstructured.Unstructured) bool {
-	if route.GroupVersionKind().GroupKind() != ingressKind {
-		return false
-	}
-	return route.GetLabels()[canary.WorkloadLabel] != "" ||
-		route.GetAnnotations()["nginx.ingress.kubernetes.io/canary"] == "true" && len(split.Recorded(route)) > 0
-}
-
 // companion returns the canary Ingress of a route, nil where there is none, and for every other kind.
 func (l *look) companion(route *unstructured.Unstructured, names split.Names) *unstructured.Unstructured {
-	if route.GroupVersionKind().GroupKind() != ingressKind {
+	if route.GroupVersionKind().GroupKind() != split.Ingress {
 		return nil
 	}
 	return l.canaries[split.CanaryIngressName(route.GetName(), names)]
@@ -78,7 +67,7 @@ func (l *look) companion(route *unstructured.Unstructured, names split.Names) *u
 // isTaken tells whether somebody's Ingress has a name.
 func (l *look) isTaken(name string) bool {
 	return slices.ContainsFunc(l.routes, func(route *unstructured.Unstructured) bool {
-		return route.GroupVersionKind().GroupKind() == ingressKind && route.GetName() == name
+		return route.GroupVersionKind().GroupKind() == split.Ingress && route.GetName() == name
 	})
 }
 

@@ -19,20 +19,6 @@ import (
 	"sluice.dev/sluice/canary/traffic/split"
 )
 
-var ingressKind = schema.GroupKind{Group: "networking.k8s.io", Kind: "Ingress"}
-
-// gatewayGroup is that of the Gateway API, where every route says whether it is accepted.
-const gatewayGroup = "gateway.networking.k8s.io"
-
-// routeKinds are looked at in this order.
-var routeKinds = []schema.GroupKind{
-	{Group: gatewayGroup, Kind: "HTTPRoute"},
-	{Group: gatewayGroup, Kind: "GRPCRoute"},
-	ingressKind,
-	{Group: "networking.istio.io", Kind: "VirtualService"},
-	{Group: "apisix.apache.org", Kind: "ApisixRoute"},
-}
-
 // absentFor is how long it is remembered that the cluster does not know a kind.
 const absentFor = 30 * time.Second
 
@@ -53,11 +39,19 @@ func (k *kinds) known(kind schema.GroupKind) (schema.GroupVersionKind, bool, err
 	if absent && k.now().Sub(since) < absentFor {
 		return schema.GroupVersionKind{}, false, nil
 	}
-	mapping, err := k.client.RESTMapper().RESTMapping(kind)
-	if meta.IsNoMatchError(err) {
+	found, ok, err := ask(k.client, kind)
+	if !ok && err == nil {
 		k.mu.Lock()
 		defer k.mu.Unlock()
 		k.absent[kind] = k.now()
+	}
+	return found, ok, err
+}
+
+// ask returns the kind in the version that the API server prefers; false where it has none.
+func ask(live client.Client, kind schema.GroupKind) (schema.GroupVersionKind, bool, error) {
+	mapping, err := live.RESTMapper().RESTMapping(kind)
+	if meta.IsNoMatchError(err) {
 		return schema.GroupVersionKind{}, false, nil
 	}
 	if err != nil {
@@ -98,17 +92,16 @@ func providerOf(route *unstructured.Unstructured) split.Provider {
 	return provider
 }
 
-// EachKind calls watch with every kind of routes that the cluster knows, once, and with others as they appear, until
-// ctx ends. An error is that of watch; where the cluster does not answer it asks again.
-func EachKind(ctx context.Context, live client.Client, now func() time.Time, watch func(schema.GroupVersionKind) error) error {
-	k := &kinds{client: live, now: now, absent: map[schema.GroupKind]time.Time{}}
+// EachKind calls watch with every kind of routes that the cluster knows, once, and with others within half a minute after
+// they appear, until ctx ends. An error is that of watch; where the cluster does not answer it asks again.
+func EachKind(ctx context.Context, live client.Client, watch func(schema.GroupVersionKind) error) error {
 	again := time.NewTicker(absentFor)
 	defer again.Stop()
-	left := slices.Clone(routeKinds)
+	left := split.Kinds()
 	for len(left) > 0 {
 		var faults error
 		left = slices.DeleteFunc(left, func(kind schema.GroupKind) bool {
-			known, ok, err := k.known(kind)
+			known, ok, err := ask(live, kind)
 			if ok {
 				faults = errors.Join(faults, watch(known))
 			}

@@ -4,10 +4,10 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"sluice.dev/sluice/canary"
@@ -73,6 +73,7 @@ type look struct {
 	canaries map[string]*unstructured.Unstructured
 	classes  ingressClasses
 	grants   []grant
+	bindings map[schema.GroupKind][]*unstructured.Unstructured // those that were looked for
 	notes    notes
 	seen     []string // routes that are divided, or can be
 	why      map[string]string
@@ -81,7 +82,7 @@ type look struct {
 // read lists the routes of the namespace.
 func (l *look) read(ctx context.Context) error {
 	l.canaries, l.why = map[string]*unstructured.Unstructured{}, map[string]string{}
-	for _, kind := range routeKinds {
+	for _, kind := range split.Kinds() {
 		found, err := l.list(ctx, kind, client.InNamespace(l.workload.Namespace))
 		if err != nil {
 			return fmt.Errorf("namespace %s: %w", l.workload.Namespace, err)
@@ -89,13 +90,13 @@ func (l *look) read(ctx context.Context) error {
 		for _, route := range found {
 			switch {
 			case route.GetDeletionTimestamp() != nil:
-			case isCanaryIngress(route):
+			case split.IsCanaryIngress(route):
 				l.canaries[route.GetName()] = route
 			default:
 				l.routes = append(l.routes, route)
 			}
 		}
-		if kind == ingressKind && len(found) > 0 {
+		if kind == split.Ingress && len(found) > 0 {
 			if l.classes, err = l.ingressClasses(ctx); err != nil {
 				return err
 			}
@@ -148,7 +149,7 @@ func (l *look) service(ctx context.Context, s *service) error {
 	}
 	concerned := false
 	for _, p := range parts {
-		if why := l.undividable(p, other); why != "" {
+		if why := l.whole(ctx, p, other); why != "" {
 			l.refuse(p.route, why)
 			continue
 		}
@@ -167,6 +168,7 @@ func (l *look) service(ctx context.Context, s *service) error {
 	}
 	if concerned {
 		l.view.services = append(l.view.services, s)
+		l.sticky(s)
 	}
 	return nil
 }
@@ -212,8 +214,23 @@ func (l *look) block(why string) {
 	}
 }
 
-// undividable says why a route's requests for a Service cannot be divided, empty where they can. What is divided
-// already stays so.
+// whole says why a route stays as it is, empty where it may be divided. What the release has divided stays its own: what
+// has been bound to the Service since, or what pods it selects since, must not keep a promotion from giving it back.
+func (l *look) whole(ctx context.Context, p part, otherPod string) string {
+	why := l.undividable(p, otherPod)
+	switch {
+	case l.share(p) != nil:
+		return why
+	case slices.Contains(l.workload.Divided, nameOf(p.route)):
+		return ""
+	case why != "":
+		return why
+	}
+	return l.bound(ctx, p)
+}
+
+// undividable says why a route's requests for a Service cannot be divided, as far as the route itself, its class and the
+// Service's pods go; empty where they can.
 func (l *look) undividable(p part, otherPod string) string {
 	share := l.share(p)
 	switch {
@@ -224,7 +241,7 @@ func (l *look) undividable(p part, otherPod string) string {
 	case otherPod != "":
 		return fmt.Sprintf("Service %s also selects pods that are not of %s", p.names.Service, l.workload.subject())
 	}
-	if p.route.GroupVersionKind().GroupKind() == ingressKind {
+	if p.route.GroupVersionKind().GroupKind() == split.Ingress {
 		if why := l.classes.reject(p.route); why != "" {
 			return why
 		}
@@ -256,7 +273,7 @@ func (l *look) share(p part) *split.Share {
 	if !ok {
 		return nil
 	}
-	if p.route.GroupVersionKind().GroupKind() == ingressKind {
+	if p.route.GroupVersionKind().GroupKind() == split.Ingress {
 		share.Weight, share.Match = 0, split.Match{}
 		if p.companion != nil {
 			own := split.Recorded(p.companion)[p.names.Service]
@@ -272,7 +289,7 @@ func (l *look) take(p part) {
 	if !slices.Contains(l.seen, name) {
 		l.seen = append(l.seen, name)
 	}
-	state := canary.Route{Name: name, Changed: changed(p.route), Silent: p.route.GroupVersionKind().Group != gatewayGroup}
+	state := canary.Route{Name: name, Changed: split.Written(p.route, p.companion), Silent: split.Silent(p.route.GroupVersionKind().GroupKind())}
 	share := l.share(p)
 	if share != nil {
 		state.Share = &canary.Share{Weight: share.Weight, Match: share.Match.String()}
@@ -303,17 +320,6 @@ func differs(p part, share *split.Share) bool {
 	}
 	labelled := p.route.GetLabels()[canary.ActiveLabel] == "true"
 	return !labelled || !equality.Semantic.DeepEqual(result.Route.Object, p.route.Object) || !sameCanary(p.companion, result.Companion)
-}
-
-// changed is when anybody last wrote a route. What its provider says in its status is no change of it.
-func changed(route *unstructured.Unstructured) time.Time {
-	last := route.GetCreationTimestamp().Time
-	for _, entry := range route.GetManagedFields() {
-		if entry.Subresource == "" && entry.Time != nil && entry.Time.After(last) {
-			last = entry.Time.Time
-		}
-	}
-	return last
 }
 
 // finish looks at sluice's own Services, and says what was found.

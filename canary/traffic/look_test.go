@@ -6,6 +6,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -143,6 +145,22 @@ func TestWhatIsFound(t *testing.T) {
 	}
 }
 
+// TestWhatAReleaseDividesStaysItsOwn: else a promotion that gives a route back would find it refused, and call it gone.
+func TestWhatAReleaseDividesStaysItsOwn(t *testing.T) {
+	for name, objects := range map[string][]client.Object{
+		"something is bound to the Service": {serviceOf("web"), tlsPolicy("tls", "web")},
+		"the Service selects others, too":   {serviceOf("web", "tier", "front"), podOf("blog-1", corev1.PodRunning, "tier", "front", "app", "blog")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := makeWorld(t, append(objects, httpRoute("a", "web"))...)
+			require.Empty(t, w.look().State.Routes)
+			w.workload.Divided = []string{"httproute/a"}
+			require.Len(t, w.look().State.Routes, 1)
+			require.Empty(t, w.look().State.Blocked)
+		})
+	}
+}
+
 func TestWhichIngressesAreDivided(t *testing.T) {
 	const old = "kubernetes.io/ingress.class"
 	const other = "its class other is of the controller example.com/other, and a share can be given to k8s.io/ingress-nginx only"
@@ -183,4 +201,15 @@ func TestWhichIngressesAreDivided(t *testing.T) {
 func TestAnIngressOfSomebodysHasTheNameOfACanary(t *testing.T) {
 	w := makeWorld(t, serviceOf("web"), ingressOf("nginx", "a", "web"), ingressOf("nginx", "a-web-canary", "other"), nginx())
 	require.Equal(t, []string{"ingress/a is not divided: Ingress a-web-canary exists and is not sluice's, which needs the name"}, w.look().State.Found.Notes)
+}
+
+// TestACanaryIngressIsAPartOfItsRoute: a new weight writes nothing else, and the canary's pods wait for that write to
+// be taken up.
+func TestACanaryIngressIsAPartOfItsRoute(t *testing.T) {
+	w := makeWorld(t, serviceOf("web"), ingressOf("nginx", "a", "web"), nginx())
+	w.divide(20)
+	canaryIngress := w.get(&networkingv1.Ingress{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "a-web-canary"}})
+	canaryIngress.SetCreationTimestamp(metav1.Time{Time: w.now})
+	require.NoError(t, w.client.Update(t.Context(), canaryIngress))
+	require.True(t, w.now.Equal(w.look().State.Routes[0].Changed))
 }

@@ -170,7 +170,8 @@ func (s *service) foreign(w Workload) string {
 	return ""
 }
 
-// SelectPods makes or mends one of the Services of the two versions. One that is not sluice's stays as it is.
+// SelectPods makes or mends one of the Services of the two versions. One that is not sluice's stays as it is, and the
+// canary's selects another version once nothing else is missing: until then requests may be sent there.
 func (r *Router) SelectPods(ctx context.Context, v *View) error {
 	for _, s := range v.services {
 		if s.lost != "" || s.foreign(v.workload) != "" {
@@ -181,7 +182,7 @@ func (r *Router) SelectPods(ctx context.Context, v *View) error {
 			name, hash string
 		}{{s.stable, s.names.Stable, v.workload.Stable}, {s.canary, s.names.Canary, v.workload.Canary}} {
 			is, hash := version.is, version.hash
-			if is != nil && hash == "" {
+			if is != nil && (hash == "" || (is == s.canary && v.State.Missing)) {
 				hash = is.Spec.Selector[v.workload.HashLabel]
 			}
 			want := versionOf(s, v.workload, version.name, hash)

@@ -81,6 +81,14 @@ func TestServicesThatHaveToBeMended(t *testing.T) {
 			change: func(_ *testing.T, w *world) { w.workload.Canary = "ccc" }, wantAstray: true,
 			want: []string{"update web-canary"},
 		},
+		"another canary, and another port": {
+			change: func(t *testing.T, w *world) {
+				w.workload.Canary = "ccc"
+				change("web", func(s *corev1.Service) { s.Spec.Ports = s.Spec.Ports[:1] })(t, w)
+			},
+			wantAstray: true,
+			want:       []string{"update web-stable", "update web-canary", "update web-canary"},
+		},
 		"another stable version": {
 			change: func(_ *testing.T, w *world) { w.workload.Stable = "ccc" },
 			want:   []string{"update web-stable"},

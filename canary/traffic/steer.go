@@ -45,7 +45,7 @@ func (r *Router) Steer(ctx context.Context, v *View, share *canary.Share) error 
 // divide writes a route, or its canary Ingress once the main one points at the stable version: else the canary's
 // pods would get a share of both.
 func (r *Router) divide(ctx context.Context, w Workload, p part, share split.Share) error {
-	if p.route.GroupVersionKind().GroupKind() != ingressKind {
+	if p.route.GroupVersionKind().GroupKind() != split.Ingress {
 		return r.ask(ctx, p, &share)
 	}
 	result, err := providerOf(p.route).Split(p.route, share)

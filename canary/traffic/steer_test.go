@@ -2,7 +2,6 @@ package traffic
 
 import (
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -151,17 +150,4 @@ func TestARouteThatIsReplacedInMidRelease(t *testing.T) {
 	require.NoError(t, w.client.Delete(t.Context(), w.route(route)))
 	require.NoError(t, w.client.Create(t.Context(), httpRoute("a", "web")))
 	require.Equal(t, []string{"patch httproute/a"}, w.steer(&canary.Share{Weight: 20}))
-}
-
-// TestWhenARouteWasChanged: what its provider says of it is no change.
-func TestWhenARouteWasChanged(t *testing.T) {
-	at := func(minute int) *metav1.Time {
-		return &metav1.Time{Time: time.Date(2026, 11, 22, 12, minute, 0, 0, time.UTC)}
-	}
-	route := httpRoute("a", "web")
-	route.SetCreationTimestamp(*at(0))
-	route.SetManagedFields([]metav1.ManagedFieldsEntry{
-		{Manager: "helm", Time: at(1)}, {Manager: "sluice", Time: at(3)}, {Manager: "gate", Subresource: "status", Time: at(9)},
-	})
-	require.True(t, at(3).Equal(&metav1.Time{Time: changed(route)}))
 }

@@ -138,8 +138,8 @@ func (r *Router) lags(p part) bool {
 	if err != nil || reading.None != "" {
 		return false
 	}
-	since := r.kinds.now().Sub(changed(p.route))
-	return reading.Waiting != "" && since < settles || p.route.GroupVersionKind().Group != gatewayGroup && since < canary.Unsaid
+	since := r.kinds.now().Sub(split.Written(p.route, nil))
+	return reading.Waiting != "" && since < settles || split.Silent(p.route.GroupVersionKind().GroupKind()) && since < canary.Unsaid
 }
 
 // recorded returns the Services of which a route has a record of a workload's release, of any where it is empty; those

@@ -8,8 +8,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"sluice.dev/sluice/canary"
+	"sluice.dev/sluice/canary/traffic/split"
 )
 
 // swept is the workload as it is known when it has no release, or is gone.
@@ -128,8 +130,8 @@ func TestTheServicesStayAsLongAsAGatewayMayLag(t *testing.T) {
 }
 
 func TestAbsentDefinitionsAreAskedForEveryHalfMinute(t *testing.T) {
-	w := makeWorldWithout(t, routeKinds[3:], serviceOf("web"), httpRoute("a", "web"))
-	misses := func() int { return w.mapper.misses[routeKinds[3]] + w.mapper.misses[routeKinds[4]] }
+	w := makeWorldWithout(t, []schema.GroupKind{split.VirtualService, split.ApisixRoute}, serviceOf("web"), httpRoute("a", "web"))
+	misses := func() int { return w.mapper.misses[split.VirtualService] + w.mapper.misses[split.ApisixRoute] }
 	before := misses()
 	for range 5 {
 		require.Equal(t, []string{"httproute/a"}, w.look().State.Found.Routes, "it is no error")

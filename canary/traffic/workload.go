@@ -38,8 +38,9 @@ type Workload struct {
 	// HashLabel tells the pods of its versions apart: Stable and Canary are its values. An empty one is not known,
 	// and what selects by it stays as it is.
 	HashLabel, Stable, Canary string
-	// Policy is that of its release.
-	Policy canary.Policy
+	// Policy is that of its release. Divided are the routes that its state names: "httproute/web".
+	Policy  canary.Policy
+	Divided []string
 }
 
 // subject names the workload in records: "Deployment/web".

@@ -58,10 +58,12 @@ func (m *countingMapper) RESTMapping(kind schema.GroupKind, versions ...string) 
 	return mapping, err
 }
 
-// versions of the kinds that the world knows, of routes and of what lets them send requests elsewhere.
+// versions of the kinds that the world knows: of routes, of what lets them send requests elsewhere, and of what is
+// bound to Services by their names.
 var versions = map[schema.GroupKind]string{
-	routeKinds[0]: "v1", routeKinds[1]: "v1", routeKinds[2]: "v1", routeKinds[3]: "v1", routeKinds[4]: "v2",
+	split.HTTPRoute: "v1", split.GRPCRoute: "v1", split.Ingress: "v1", split.VirtualService: "v1", split.ApisixRoute: "v2",
 	referenceGrantKind: "v1",
+	tlsPolicyKind:      "v1", destinationRuleKind: "v1", apisixUpstreamKind: "v2",
 }
 
 func makeWorld(t *testing.T, objects ...client.Object) *world {

@@ -6,4 +6,6 @@ const (
 	RecordAnnotation = "sluice.dev/split"
 	// ActiveLabel is "true" on a route while it is split. Admission sets and removes it, and is called by it.
 	ActiveLabel = "sluice.dev/release-active"
+	// WorkloadLabel is on a canary Ingress: it names the workload whose release made it.
+	WorkloadLabel = "sluice.dev/workload"
 )

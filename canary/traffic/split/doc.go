@@ -63,8 +63,8 @@
 // # What is not
 //
 //   - The Services, and what is bound to them by name and not by the route: a DestinationRule, an ApisixUpstream, a
-//     BackendTLSPolicy of web is none of web-stable. Subsets, which only these define, are an error; all else is for
-//     the edge to look for.
+//     BackendTLSPolicy of web is none of web-stable. Subsets, which only these define, are an error; for all else
+//     the edge looks, and does not ask for a share then.
 //   - With a Match, a request that rules of several routes fit, or rules of one in ways that the Gateway API and
 //     APISIX rank by the number of conditions or by priority, can get to the canary where it got to a third backend
 //     before: the added rule has one condition more.

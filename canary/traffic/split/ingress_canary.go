@@ -23,6 +23,15 @@ func CanaryIngressName(ingress string, names Names) string {
 	return strings.TrimRight(name[:253-9], "-.") + "-" + hex.EncodeToString(sum[:4])
 }
 
+// IsCanaryIngress tells whether a route is an Ingress that sluice made beside another one: by its label, or where
+// somebody took that away by its record.
+func IsCanaryIngress(route *unstructured.Unstructured) bool {
+	if route.GroupVersionKind().GroupKind() != Ingress {
+		return false
+	}
+	return route.GetLabels()[WorkloadLabel] != "" || route.GetAnnotations()[nginx+"canary"] == "true" && len(Recorded(route)) > 0
+}
+
 // Of the annotations of the main Ingress nginx reads on a canary those that make its upstream; all others it
 // takes of the main one. They are copied, since stickiness and hashing would differ between the two. Nothing else
 // is: copies would order a second certificate, a second DNS record, or make a GitOps tool believe that the object

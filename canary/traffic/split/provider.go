@@ -54,17 +54,34 @@ type Reading struct {
 	Inexact []string
 }
 
+// GatewayGroup is that of the Gateway API, where every route says whether it is accepted.
+const GatewayGroup = "gateway.networking.k8s.io"
+
+// The kinds of routes that have a provider.
+var (
+	HTTPRoute      = schema.GroupKind{Group: GatewayGroup, Kind: "HTTPRoute"}
+	GRPCRoute      = schema.GroupKind{Group: GatewayGroup, Kind: "GRPCRoute"}
+	Ingress        = schema.GroupKind{Group: "networking.k8s.io", Kind: "Ingress"}
+	VirtualService = schema.GroupKind{Group: "networking.istio.io", Kind: "VirtualService"}
+	ApisixRoute    = schema.GroupKind{Group: "apisix.apache.org", Kind: "ApisixRoute"}
+)
+
+// Kinds returns them in the order in which they are looked at.
+func Kinds() []schema.GroupKind {
+	return []schema.GroupKind{HTTPRoute, GRPCRoute, Ingress, VirtualService, ApisixRoute}
+}
+
 // For returns the provider for routes of a kind in any version, false where there is none. An Ingress is one
 // only where its class is of the controller k8s.io/ingress-nginx, which its IngressClass says.
 func For(kind schema.GroupKind) (Provider, bool) {
 	switch kind {
-	case schema.GroupKind{Group: "gateway.networking.k8s.io", Kind: "HTTPRoute"}, schema.GroupKind{Group: "gateway.networking.k8s.io", Kind: "GRPCRoute"}:
+	case HTTPRoute, GRPCRoute:
 		return gateway, true
-	case schema.GroupKind{Group: "networking.istio.io", Kind: "VirtualService"}:
+	case VirtualService:
 		return istio, true
-	case schema.GroupKind{Group: "apisix.apache.org", Kind: "ApisixRoute"}:
+	case ApisixRoute:
 		return apisix, true
-	case schema.GroupKind{Group: "networking.k8s.io", Kind: "Ingress"}:
+	case Ingress:
 		return ingress{}, true
 	default:
 		return nil, false
