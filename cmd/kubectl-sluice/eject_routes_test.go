@@ -79,15 +79,20 @@ func divide(t *testing.T, route *unstructured.Unstructured, weight int32, worklo
 
 // ownServices are sluice's, of the two versions of the Deployment web.
 func ownServices() []runtime.Object {
+	return servicesOf("Deployment", "web", map[string]string{"web-stable": "7c9b", "web-canary": "x4k2"}, "pod-template-hash")
+}
+
+// servicesOf are sluice's beside the Service web, of the two versions of a workload.
+func servicesOf(kind, workload string, hashes map[string]string, label string) []runtime.Object {
 	var objects []runtime.Object
-	for name, hash := range map[string]string{"web-stable": "7c9b", "web-canary": "x4k2"} {
+	for name, hash := range hashes {
 		objects = append(objects, &corev1.Service{
 			ObjectMeta: metav1.ObjectMeta{
 				Namespace: namespace, Name: name,
-				Labels: map[string]string{canary.WorkloadLabel: "web"}, Annotations: map[string]string{"sluice.dev/service": "web"},
-				OwnerReferences: []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "Deployment", Name: "web", UID: "d-1"}},
+				Labels: map[string]string{canary.WorkloadLabel: workload}, Annotations: map[string]string{"sluice.dev/service": "web"},
+				OwnerReferences: []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: kind, Name: workload}},
 			},
-			Spec: corev1.ServiceSpec{Selector: map[string]string{"app": "web", "pod-template-hash": hash}},
+			Spec: corev1.ServiceSpec{Selector: map[string]string{"app": workload, label: hash}},
 		})
 	}
 	return objects
@@ -259,4 +264,17 @@ func TestEjectWaitsForEndpointsToFollowPods(t *testing.T) {
 	require.Contains(t, s.out.String(), "waiting for the endpoints of its Services, where pods of its canary still stand\n"+
 		"deployment.apps/web: httproute/web: requests go to service web again\n")
 	require.Equal(t, plain(t, "HTTPRoute").Object, s.route(t, "HTTPRoute").Object)
+}
+
+// TestEjectKnowsACanaryIngressThatLostItsLabels by its record.
+func TestEjectKnowsACanaryIngressThatLostItsLabels(t *testing.T) {
+	w := newWorld()
+	divided := divide(t, plain(t, "Ingress"), 20, "Deployment/web")
+	divided[1].(metav1.Object).SetLabels(nil)
+	s := newSession(append(append(w.objects(), divided...), ownServices()...)...)
+	s.permit()
+	s.live(t, w)
+	require.Zero(t, s.run(t, "eject", "deploy/web", "--leave-paused", "--yes"), s.err.String())
+	require.Equal(t, "delete ingresses", s.writes()[0])
+	require.Equal(t, plain(t, "Ingress").Object, s.route(t, "Ingress").Object)
 }

@@ -67,6 +67,10 @@ var worlds = map[string]func(*world){
 		w.release.Traffic = &canary.Found{Services: []string{"web"}, Routes: []string{"httproute/web"}}
 		w.dropCanary()
 	},
+	"aborted-until-a-gateway-accepts": func(w *world) {
+		w.release.Phase, w.release.Reason = canary.Aborted, "aborted by bob"
+		w.release.Traffic = &canary.Found{Services: []string{"web"}, Routes: []string{"httproute/web"}}
+	},
 	"adopting-behind-a-route": func(w *world) {
 		w.promoting(canary.Adopting)
 		w.release.Traffic = &canary.Found{Services: []string{"web"}, Routes: []string{"httproute/web"}}

@@ -48,6 +48,7 @@ func newSetWorld() *setWorld {
 		template := map[string]corev1.PodTemplateSpec{"db-old": before.Template, "db-new": after.Template}[revision]
 		pod := runningPod(fmt.Sprintf("db-%d", i), template, since)
 		pod.Labels = map[string]string{"app": "db", "controller-revision-hash": revision}
+		pod.OwnerReferences = w.revisions[0].OwnerReferences
 		w.pods = append(w.pods, pod)
 	}
 	w.release = &canary.Release{

@@ -53,9 +53,10 @@
 // # Routes
 //
 // Of an Ingress the canary Ingress goes first, which leaves all requests to the stable version, then the main one is
-// given back. Gateways that say so have half a minute to accept a route, and all have two seconds to act on what was
-// written; then they are not waited for any longer, since one that answers nothing may be gone, and with --timeout=0
-// nobody is. The stable version gets all requests only where it has ready pods, and all that serve beside the canary
+// given back. Gateways that say so have half a minute to accept a route, and two seconds to act on it; those that say
+// nothing have the five of canary.Unsaid. That counts from the route's last write, whoever made it: sluice may have died
+// right after one. Then they are not waited for any longer, since one that answers nothing may be gone, and with
+// --timeout=0 nobody is. The stable version gets all requests only where it has ready pods, and all that serve beside the canary
 // are its own: else the Service does. A sluice that is alive divides a route again as long as the release exists, and
 // gives it back afterwards by itself; where it does not within ten seconds, it is done at once. What is divided for
 // another workload stays so, on the same route too. Kinds of routes that the cluster does not know are none.

@@ -19,17 +19,6 @@ import (
 
 var services = corev1.SchemeGroupVersion.WithResource("services")
 
-var ingressKind = schema.GroupKind{Group: "networking.k8s.io", Kind: "Ingress"}
-
-// routeKinds are those that sluice divides.
-var routeKinds = []schema.GroupKind{
-	{Group: "gateway.networking.k8s.io", Kind: "HTTPRoute"},
-	{Group: "gateway.networking.k8s.io", Kind: "GRPCRoute"},
-	ingressKind,
-	{Group: "networking.istio.io", Kind: "VirtualService"},
-	{Group: "apisix.apache.org", Kind: "ApisixRoute"},
-}
-
 // route is one as it was listed.
 type route struct {
 	*unstructured.Unstructured
@@ -40,7 +29,7 @@ type route struct {
 // gets an error, unless it does not matter whether there are some.
 func (e *Ejector) routes(ctx context.Context, namespace string, selector labels.Selector, matters bool) ([]route, error) {
 	var found []route
-	for _, kind := range routeKinds {
+	for _, kind := range split.Kinds() {
 		mapping, err := e.mapper.RESTMapping(kind)
 		if meta.IsNoMatchError(err) {
 			continue
@@ -129,12 +118,12 @@ func (i *Item) routed() bool {
 func (f *front) find(item *Item, routes []route, services []split.Names) error {
 	canaries, used := map[string]*unstructured.Unstructured{}, map[string]bool{}
 	for _, r := range routes {
-		if isCanaryIngress(r.Unstructured) {
+		if split.IsCanaryIngress(r.Unstructured) {
 			canaries[r.GetName()] = r.Unstructured
 		}
 	}
 	for _, r := range routes {
-		if isCanaryIngress(r.Unstructured) {
+		if split.IsCanaryIngress(r.Unstructured) {
 			continue
 		}
 		for _, service := range slices.Sorted(maps.Keys(recorded(r))) {
@@ -145,7 +134,7 @@ func (f *front) find(item *Item, routes []route, services []split.Names) error {
 		}
 		for _, names := range namesOn(r, item, services) {
 			p := part{route: r.Unstructured, resource: r.resource, names: names}
-			if r.GroupVersionKind().GroupKind() == ingressKind {
+			if r.GroupVersionKind().GroupKind() == split.Ingress {
 				canary := split.CanaryIngressName(r.GetName(), names)
 				p.canary, used[canary] = canaries[canary], true
 			}
@@ -163,7 +152,7 @@ func (f *front) find(item *Item, routes []route, services []split.Names) error {
 		}
 	}
 	for _, r := range routes {
-		if isCanaryIngress(r.Unstructured) && !used[r.GetName()] && of(r.Unstructured, item.Ref) {
+		if split.IsCanaryIngress(r.Unstructured) && !used[r.GetName()] && of(r.Unstructured, item.Ref) {
 			f.strays = append(f.strays, part{route: r.Unstructured, canary: r.Unstructured, resource: r.resource})
 		}
 	}
@@ -174,7 +163,7 @@ func (f *front) find(item *Item, routes []route, services []split.Names) error {
 // which there are some of sluice's, since a record can be lost.
 func namesOn(r route, item *Item, services []split.Names) []split.Names {
 	found := slices.Clone(services)
-	for _, p := range item.traffic.parts { // a sluice that is alive may have taken record and Services away
+	for _, p := range item.traffic.written { // a sluice that is alive may have taken record and Services away
 		if p.names.Service != "" && p.resource == r.resource && p.route.GetName() == r.GetName() && !slices.Contains(found, p.names) {
 			found = append(found, p.names)
 		}
@@ -198,9 +187,4 @@ func namesOn(r route, item *Item, services []split.Names) []split.Names {
 		add(split.NamesOf(r.GetName())) // its record cannot be read
 	}
 	return found
-}
-
-// isCanaryIngress tells whether a route is an Ingress that sluice made beside another one.
-func isCanaryIngress(r *unstructured.Unstructured) bool {
-	return r.GroupVersionKind().GroupKind() == ingressKind && r.GetLabels()[canary.WorkloadLabel] != ""
 }

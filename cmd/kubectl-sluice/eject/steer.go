@@ -3,7 +3,6 @@ package eject
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -16,25 +15,18 @@ import (
 	"sluice.dev/sluice/canary"
 )
 
-const (
-	// accepts is how long a gateway that says so may take to accept a route, takesUp how long any may take to act on
-	// what was written: nginx does not say, and others say it before they do.
-	accepts = 30 * time.Second
-	takesUp = 2 * time.Second
-	// mostTries is how often a part is written before somebody else is believed to want it otherwise. An Ingress that
-	// is given back takes two writes.
-	mostTries = 3
-)
+// mostTries is how often a part is written before somebody else is believed to want it otherwise. An Ingress that is
+// given back takes two writes.
+const mostTries = 3
 
 // traffic is how far an item's routes are on their way back.
 type traffic struct {
-	want   stand                // until the canary's pods are gone; 0: nobody has decided yet
-	tries  map[string]int       // by part
-	undone map[string]time.Time // since when somebody else wants a part otherwise
-	parts  []part               // what was written
-	alone  time.Time            // since when the canary has no pods
-	wrote  time.Time            // when, for the last time
-	told   bool                 // that a gateway is not waited for any longer
+	want    stand                // until the canary's pods are gone; 0: nobody has decided yet
+	tries   map[string]int       // by part
+	undone  map[string]time.Time // since when somebody else wants a part otherwise
+	written []written
+	alone   time.Time // since when the canary has no pods
+	told    bool      // that a gateway is not waited for any longer
 }
 
 func (p part) key() string { return p.String() + " " + p.names.Service }
@@ -171,18 +163,6 @@ func (e *Ejector) bring(ctx context.Context, item *Item, p part, want stand) (bo
 	return true, nil
 }
 
-// wrote counts a write. Somebody who takes it back later than in the same request is seen by the number of them.
-func (e *Ejector) wrote(item *Item, p part) {
-	t := &item.traffic
-	if t.tries == nil {
-		t.tries, t.undone = map[string]int{}, map[string]time.Time{}
-	}
-	t.parts, t.wrote = append(t.parts, p), e.Clock.Now()
-	if t.tries[p.key()]++; t.tries[p.key()] >= mostTries {
-		t.undone[p.key()] = e.Clock.Now()
-	}
-}
-
 func (p part) done(at stand) string {
 	if at == toStable {
 		return fmt.Sprintf("%s: all requests go to the stable version's service %s", p, p.names.Stable)
@@ -221,31 +201,6 @@ func (e *Ejector) insist(ctx context.Context, item *Item, f *front, want stand) 
 		return changed, nil // an Ingress takes two writes
 	}
 	return wait{}, nil
-}
-
-// taken says what gateways have not taken up yet of what was written. Nobody waits for ever: a gateway that accepts
-// nothing may be gone.
-func (e *Ejector) taken(item *Item, f *front) wait {
-	t := &item.traffic
-	if len(t.parts) == 0 {
-		return wait{}
-	}
-	since := e.Clock.Since(t.wrote)
-	for _, p := range slices.Concat(f.parts, f.claimed) {
-		waiting := p.waiting()
-		switch {
-		case waiting == "":
-		case since < min(accepts, e.Timeout):
-			return wait{what: fmt.Sprintf("the gateway of %s: %s", p, waiting)}
-		case !t.told:
-			t.told = true
-			e.Say(item.Ref, fmt.Sprintf("note: %s is not waited for any longer: %s", p, waiting))
-		}
-	}
-	if since < min(takesUp, e.Timeout) {
-		return wait{what: "gateways to take up its routes"}
-	}
-	return wait{}
 }
 
 // decided returns where the requests go until the canary's pods are gone. A version that goes on gets them by its

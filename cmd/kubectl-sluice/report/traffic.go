@@ -21,7 +21,8 @@ type Traffic struct {
 	// Weight is what the canary gets of their requests, in percent. Absent where none is divided: then the Services,
 	// and so the number of pods, decide.
 	Weight *int32 `json:"weight,omitempty"`
-	// Coming: it is to get that, and has no more than that until then.
+	// Coming: it is to get that, and does once every gateway has accepted it. Until then it has no more than that where
+	// the release goes forward, and no less where it is aborted or reverted.
 	Coming bool `json:"coming,omitempty"`
 	// Match are requests that it gets whatever the weight: "header:NAME=VALUE".
 	Match string `json:"match,omitempty"`
@@ -49,7 +50,7 @@ func (s *ReleaseStatus) traffic(of *canary.Release) *Traffic {
 		t.Services, t.Routes, t.Notes = found.Services, found.Routes, found.Notes
 	}
 	if len(t.Routes) > 0 {
-		t.weigh(of)
+		s.weigh(t, of)
 	}
 	if t.CanaryPods == 0 && len(t.Services) == 0 && len(t.Routes) == 0 && len(t.Notes) == 0 {
 		return nil
@@ -57,23 +58,52 @@ func (s *ReleaseStatus) traffic(of *canary.Release) *Traffic {
 	return t
 }
 
-// weigh adds what the release divides by in its phase: a step waits only once every route says so.
-func (t *Traffic) weigh(r *canary.Release) {
+// weigh adds what the routes divide by:
+//
+//	Progressing                 the step's share, which is coming: until then the canary has no more than it had before
+//	Waiting                     the step's: it waits only once every gateway has accepted that
+//	Promoting, held still       100 % for a canary of full size that has them all: it is the Service's only one by the
+//	                            time that it loses them
+//	Promoting                   nothing: requests go to the Service itself
+//	Aborted, Reverting          none once its pods go, which waits for the gateways; until then what the canary had
+//	Reverting, after Promoting  nothing: requests go to the Service itself
+func (s *ReleaseStatus) weigh(t *Traffic, r *canary.Release) {
 	weight := int32(0)
 	switch r.Phase {
 	case canary.Progressing, canary.Waiting:
-		steps, err := canary.ParseSteps(r.Policy.Steps)
-		if err == nil && r.Step > 0 && r.Step <= len(steps) {
-			weight, t.Match = steps[r.Step-1].Weight, r.Policy.Match
+		if weight = stepWeight(r); r.Step > 0 {
+			t.Match = r.Policy.Match
 		}
 		t.Coming = (r.Phase == canary.Progressing && (weight > 0 || t.Match != "")) || hindrance(r.Reason) != ""
-	case canary.Aborted, canary.Reverting:
 	case canary.Promoting:
-		return // requests go to the Service itself
+		if weight = stepWeight(r); weight < 100 || !r.Holds() || !s.isWhole() {
+			return
+		}
+	case canary.Aborted, canary.Reverting:
+		if !r.Holds() && r.Sequence != "" {
+			return
+		}
+		of := s.Canary()
+		t.Coming = of != nil && (of.Wanted > 0 || of.Available > 0)
 	default:
 		return // of a newer sluice
 	}
 	t.Weight = &weight
+}
+
+// isWhole: the canary is of full size.
+func (s *ReleaseStatus) isWhole() bool {
+	of := s.Canary()
+	return of != nil && of.Wanted >= s.Workload.Replicas
+}
+
+// stepWeight is the current step's, 0 before the first one.
+func stepWeight(r *canary.Release) int32 {
+	steps, err := canary.ParseSteps(r.Policy.Steps)
+	if err != nil || r.Step < 1 || r.Step > len(steps) {
+		return 0
+	}
+	return steps[r.Step-1].Weight
 }
 
 // hindrance is what sluice says where requests cannot be divided, empty where it says something else.
