@@ -95,8 +95,10 @@ type Server struct {
 
 const (
 	headerTimeout = 10 * time.Second // for the handshake and for the headers
-	idleTimeout   = 90 * time.Second // as long as the API server keeps a connection
-	maxHeader     = 64 << 10
+	// idleTimeout is longer than the API server keeps a connection (90 s): the client is the one that closes,
+	// since a request may meet a server that does.
+	idleTimeout = 2 * time.Minute
+	maxHeader   = 64 << 10
 	// stopTimeout is longer than any request that the shipped configurations make.
 	stopTimeout = 15 * time.Second
 )

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
@@ -207,6 +208,36 @@ func TestUnreached(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			require.ErrorContains(t, unreached(tt.err, "x"), tt.want)
+		})
+	}
+}
+
+func TestTheReasonIsSaidThoughTheTimeEndsDuringAFurtherTry(t *testing.T) {
+	failed := errors.New(`failed calling webhook "x.probe.sluice.dev": failed to call webhook: connection refused`)
+	tests := map[string]struct {
+		answers []error // of the first tries; the next one gets none
+		want    string
+	}{
+		"the call failed":  {[]error{failed}, "the API server cannot call this process: connection refused"},
+		"no call was made": {[]error{nil, nil}, "has not called this process within 15s"},
+		"nothing answers":  {nil, "trying whether the API server calls this process: context deadline exceeded"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var tries int
+				c := fake.NewClientBuilder().WithInterceptorFuncs(interceptor.Funcs{
+					Create: func(ctx context.Context, _ client.WithWatch, _ client.Object, _ ...client.CreateOption) error {
+						if tries++; tries <= len(tt.answers) {
+							return tt.answers[tries-1]
+						}
+						<-ctx.Done()
+						return ctx.Err()
+					},
+				}).Build()
+
+				require.ErrorContains(t, reach(t.Context(), c, "sluice-system", "MutatingWebhookConfiguration", "x"), tt.want)
+			})
 		})
 	}
 }

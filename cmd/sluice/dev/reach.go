@@ -89,7 +89,8 @@ func bundle(configuration *unstructured.Unstructured) []byte {
 func reach(ctx context.Context, c client.Client, namespace, kind, generation string) error {
 	ctx, cancel := context.WithTimeout(ctx, reachTimeout)
 	defer cancel()
-	for {
+	var last error
+	for tries := 0; ; tries++ {
 		object := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{
 			Namespace: namespace, Name: "sluice-dev-probe", Labels: map[string]string{probeLabel: kind},
 		}}
@@ -97,9 +98,13 @@ func reach(ctx context.Context, c client.Client, namespace, kind, generation str
 		if called(err, generation) && strings.Contains(err.Error(), answered) {
 			return nil
 		}
+		// What was answered says more than that the time ended during a further try.
+		if ctx.Err() == nil || tries == 0 {
+			last = err
+		}
 		select {
 		case <-ctx.Done():
-			return unreached(err, generation)
+			return unreached(last, generation)
 		case <-time.After(reachInterval):
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -16,10 +17,18 @@ import (
 	"sluice.dev/sluice/canary/controller"
 )
 
+// listTime is how long a replica that begins to lead stays ready while it lists.
+// Admission needs no cache, and the replica that led before may be on its way out:
+// with two of them nobody would answer the API server meanwhile.
+const listTime = 30 * time.Second
+
 // caches tell readiness whether the controllers of this replica see the cluster.
 // They are empty outside of a term: a replica that does not lead watches nothing.
 type caches struct {
+	listTime time.Duration
+
 	mu       sync.Mutex
+	began    time.Time // of the term
 	watched  []*watched
 	lastFail error // of listing or watching, in this term; nil: none
 }
@@ -30,7 +39,7 @@ type watched struct {
 	informer cache.Informer // nil until the term's manager runs
 }
 
-// begin makes the replica not ready until everything watched was listed once.
+// begin is for the start of a term: nothing was listed yet.
 func (c *caches) begin() error {
 	var all []*watched
 	for object := range controller.CacheOptions() {
@@ -44,7 +53,7 @@ func (c *caches) begin() error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.watched, c.lastFail = all, nil
+	c.began, c.watched, c.lastFail = time.Now(), all, nil
 	return nil
 }
 
@@ -81,7 +90,7 @@ func (c *caches) failed(ctx context.Context, r *toolscache.Reflector, err error)
 	c.lastFail = err
 }
 
-// synced is an error that names what was not listed yet, and why.
+// synced is an error that names what was not listed in time, and why.
 func (c *caches) synced(context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -91,11 +100,12 @@ func (c *caches) synced(context.Context) error {
 			missing = append(missing, w.object.Kind)
 		}
 	}
-	if len(missing) == 0 {
+	led := time.Since(c.began)
+	if len(missing) == 0 || led < c.listTime {
 		return nil
 	}
 	slices.Sort(missing)
-	err := fmt.Errorf("this replica leads and has not listed every %s yet", strings.Join(missing, ", "))
+	err := fmt.Errorf("this replica has led for %s and has not listed every %s yet", led.Round(time.Second), strings.Join(missing, ", "))
 	if c.lastFail != nil {
 		err = fmt.Errorf("%w: %w", err, c.lastFail)
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -89,7 +90,8 @@ func TestReadinessWaitsForTheCaches(t *testing.T) {
 	opts := testOptions(t)
 	opts.Controllers.LeaderElect = false
 	config := &rest.Config{Host: server.URL, ContentConfig: rest.ContentConfig{ContentType: "application/json"}}
-	readyz := func() (int, string) { return get(t, "http://"+opts.Probes.Health+"/readyz") }
+	var running *Server
+	readyz := func() (int, string) { return get(t, probed(running)+"/readyz") }
 	running, err := New(Cluster{Name: "shop", Config: config}, opts, Hooks{
 		Serving: func(context.Context) error {
 			if code, body := readyz(); code != http.StatusOK {
@@ -99,6 +101,7 @@ func TestReadinessWaitsForTheCaches(t *testing.T) {
 		},
 	})
 	require.NoError(t, err)
+	running.caches.listTime = 0
 	done := make(chan error, 1)
 	task := background(t.Context(), func(ctx context.Context) { done <- running.Run(ctx) })
 	t.Cleanup(task.stop)
@@ -106,7 +109,7 @@ func TestReadinessWaitsForTheCaches(t *testing.T) {
 	require.Eventually(t, func() bool {
 		code, body := readyz()
 		return code == http.StatusServiceUnavailable &&
-			strings.HasPrefix(body, "controllers: this replica leads and has not listed every ReplicaSet yet: ") &&
+			strings.Contains(body, " and has not listed every ReplicaSet yet: ") &&
 			strings.Contains(body, "replicasets.apps is forbidden: ask an admin")
 	}, patience, 10*time.Millisecond, "not ready, and why")
 
@@ -117,13 +120,20 @@ func TestReadinessWaitsForTheCaches(t *testing.T) {
 	require.NoError(t, <-done)
 }
 
-func TestCachesOutsideOfATermAreFine(t *testing.T) {
-	var c caches
-	require.NoError(t, c.synced(t.Context()), "it never led")
+func TestCachesAreAwaitedInATermThatGoesOnWithoutThem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := caches{listTime: listTime}
+		require.NoError(t, c.synced(t.Context()), "it never led")
 
-	require.NoError(t, c.begin())
-	require.ErrorContains(t, c.synced(t.Context()), "Deployment, EndpointSlice, ReplicaSet, Service, StatefulSet", "it leads")
+		require.NoError(t, c.begin())
+		require.NoError(t, c.synced(t.Context()), "it has just begun to lead")
+		time.Sleep(listTime)
+		require.EqualError(t, c.synced(t.Context()), "this replica has led for 30s and has not listed every Deployment, EndpointSlice, ReplicaSet, Service, StatefulSet yet")
 
-	c.end()
-	require.NoError(t, c.synced(t.Context()), "it led")
+		c.end()
+		require.NoError(t, c.synced(t.Context()), "it led")
+
+		require.NoError(t, c.begin())
+		require.NoError(t, c.synced(t.Context()), "it has just begun to lead again")
+	})
 }

@@ -12,14 +12,18 @@
 //	        2 certificates   the first leaf, trusted by the webhooks that exist; the hash key
 //	        3 webhook        serves; ready once a handshake with itself succeeds
 //	        4 Serving        the caller's hook
-//	        5 controllers    standing for election; a replica that leads is not ready
-//	                         until it has listed what it watches
+//	        5 controllers    standing for election; after 30 s a replica that leads is
+//	                         not ready until it has listed what it watches
 //	stop    1 controllers    the Lease is released: another replica takes over at once
 //	        2 Leaving        the caller's hook
 //	        3 webhook        not ready, serves on for the shutdown delay, then drains
 //	        4 the rest
 //
 // # Decisions
+//
+// 2026-11: a replica that begins to lead stays ready while it lists. It does so when
+// the one that led is told to end, and of two replicas none was ready then: a failed
+// write of the test under load.
 //
 // 2026-11: terms instead of controller-runtime's election, which ends the whole
 // process when a Lease is lost: ten seconds without an API server would take the

@@ -49,7 +49,7 @@ const startTimeout = 90 * time.Second
 
 // New makes a Server from valid Options and opens its ports.
 func New(cluster Cluster, opts Options, hooks Hooks) (*Server, error) {
-	s := &Server{cluster: cluster, opts: opts, hooks: hooks}
+	s := &Server{cluster: cluster, opts: opts, hooks: hooks, caches: caches{listTime: listTime}}
 	if err := TryPort(net.JoinHostPort(opts.Webhook.Host, strconv.Itoa(opts.Webhook.Port)), "--webhook-port"); err != nil {
 		return nil, err
 	}

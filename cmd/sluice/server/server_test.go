@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"path"
@@ -90,22 +89,16 @@ func writeJSON(w http.ResponseWriter, code int, content any) {
 	_ = json.NewEncoder(w).Encode(content)
 }
 
-// free is a loopback address that nobody listens on.
-func free(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer listener.Close()
-	return listener.Addr().String()
-}
-
 func testOptions(t *testing.T) Options {
 	t.Helper()
 	opts := Defaults()
 	opts.Webhook.Host, opts.Webhook.Port, opts.Webhook.ShutdownDelay = "127.0.0.1", 0, 10*time.Millisecond
-	opts.Probes = ProbeOptions{Health: free(t), Metrics: free(t)}
+	opts.Probes = ProbeOptions{Health: "127.0.0.1:0", Metrics: "127.0.0.1:0"}
 	return opts
 }
+
+// probed is where the probes of a server that testOptions are for are answered.
+func probed(s *Server) string { return "http://" + s.probes.sockets[0].Addr().String() }
 
 func clusterOf(a *api, t *testing.T) Cluster {
 	t.Helper()
@@ -144,9 +137,9 @@ func TestRun(t *testing.T) {
 	var running *Server
 	running, err := New(clusterOf(&api{}, t), opts, Hooks{
 		Serving: func(context.Context) error {
-			code, body := get(t, "http://"+opts.Probes.Health+"/readyz")
+			code, body := get(t, probed(running)+"/readyz")
 			require.Equal(t, http.StatusOK, code, body)
-			code, body = get(t, "http://"+opts.Probes.Metrics+"/metrics")
+			code, body = get(t, "http://"+running.probes.sockets[1].Addr().String()+"/metrics")
 			require.Equal(t, http.StatusOK, code)
 			require.Contains(t, body, "sluice_admission_panics_total 0")
 			require.True(t, handshakes(running.Address()))
@@ -166,7 +159,7 @@ func TestRun(t *testing.T) {
 
 	require.Equal(t, []string{"serving", "leaving"}, said)
 	require.False(t, handshakes(running.Address()))
-	code, _ := get(t, "http://"+opts.Probes.Health+"/healthz")
+	code, _ := get(t, probed(running)+"/healthz")
 	require.Zero(t, code)
 }
 
