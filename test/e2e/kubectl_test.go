@@ -9,7 +9,9 @@ import (
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 
+	"sluice.dev/sluice/canary"
 	"sluice.dev/sluice/test/e2e/harness"
+	"sluice.dev/sluice/test/e2e/watch"
 )
 
 func TestEveryKubectlWriteOfATemplateIsHeld(t *testing.T) {
@@ -69,6 +71,63 @@ func TestEveryKubectlWriteOfATemplateIsHeld(t *testing.T) {
 	}
 }
 
+// TestWhatTheHarnessSendsIsWhatKubectlDoes: most tests change images, approve and abort without a kubectl. They get the
+// same warnings, and what a new image leaves behind is the same, with who owns it.
+func TestWhatTheHarnessSendsIsWhatKubectlDoes(t *testing.T) {
+	t.Parallel()
+	held := func(n *harness.Namespace) {
+		n.SetImage("web", v2)
+		requireHeld(t, n, v2, 1, 3)
+	}
+	for name, test := range map[string]struct {
+		before  func(n *harness.Namespace)
+		harness func(n *harness.Namespace) harness.Result
+		kubectl func(n *harness.Namespace) []string
+		owner   string // of what stays
+	}{
+		"set image": {
+			owner:   "kubectl-set",
+			before:  func(*harness.Namespace) {},
+			harness: func(n *harness.Namespace) harness.Result { return n.SetImage("web", v2) },
+			kubectl: func(*harness.Namespace) []string { return []string{"set", "image", "deployment/web", "app=" + v2} },
+		},
+		"rollout resume": {
+			before:  held,
+			harness: func(n *harness.Namespace) harness.Result { return n.Approve("web") },
+			kubectl: func(n *harness.Namespace) []string {
+				n.Mark("web", watch.Approved)
+				return []string{"rollout", "resume", "deployment/web"}
+			},
+		},
+		"annotate": {
+			before:  held,
+			harness: func(n *harness.Namespace) harness.Result { return n.Abort("web") },
+			kubectl: func(n *harness.Namespace) []string {
+				return []string{"annotate", "--overwrite", "deployment/web", canary.AbortAnnotation + "=" + n.Release("web").Name()}
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			left := func(write func(n *harness.Namespace) harness.Result) []string {
+				n := env.Namespace(t)
+				n.Create(web().Obj())
+				test.before(n)
+				says := write(n).Warnings()
+				for _, entry := range n.Deployment("web").ManagedFields {
+					if entry.Manager == test.owner {
+						says = append(says, string(entry.Operation)+" "+entry.FieldsV1.String())
+					}
+				}
+				return strings.Split(strings.ReplaceAll(strings.Join(says, "\n"), n.Name, "NAMESPACE"), "\n")
+			}
+			want := left(func(n *harness.Namespace) harness.Result { return n.Kubectl(test.kubectl(n)...) })
+			require.NotEmpty(t, want[0])
+			require.Equal(t, want, left(test.harness))
+		})
+	}
+}
+
 func TestAppliedManifestsAreHeldApprovedAndPromoted(t *testing.T) {
 	t.Parallel()
 	for name, flags := range map[string][]string{
@@ -94,7 +153,8 @@ func TestAppliedManifestsAreHeldApprovedAndPromoted(t *testing.T) {
 			require.NotContains(t, again.Stderr, "onflict")
 			require.Equal(t, release, n.Release("web"), "the same file again changes nothing")
 
-			approval := n.Approve("web")
+			n.Mark("web", watch.Approved)
+			approval := n.Kubectl("rollout", "resume", "deployment/web")
 			require.Contains(t, approval.Stdout, "deployment.apps/web resumed")
 			require.Equal(t, []string{fmt.Sprintf("sluice: step 1 of release %d of deployment/web is approved by \"alice\"; it is promoted", release.ID)}, approval.Warnings())
 			n.WaitStable("web")

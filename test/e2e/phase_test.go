@@ -131,7 +131,14 @@ func (p phase) create(t *testing.T, n *harness.Namespace) {
 
 // inEveryPhase runs do in a namespace where web goes from v1 to a new version, in each phase.
 func inEveryPhase(t *testing.T, do func(t *testing.T, n *harness.Namespace, p phase, proceed func())) {
-	for name, p := range phases() {
+	t.Helper()
+	inPhases(t, phases(), do)
+}
+
+// inPhases is inEveryPhase for some of them.
+func inPhases(t *testing.T, phases map[string]phase, do func(t *testing.T, n *harness.Namespace, p phase, proceed func())) {
+	t.Helper()
+	for name, p := range phases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			n := env.Namespace(t)

@@ -1,7 +1,6 @@
 package crash
 
 import (
-	"flag"
 	"os"
 	"testing"
 
@@ -15,15 +14,10 @@ const v1, v2, v3 = "example/app:v1", "example/app:v2", "example/app:v3"
 var env *harness.Env
 
 // parallel runs are ended by each other's crashes too: with more of them sluice would hardly ever live.
-const parallel = "4"
+const parallel = 4
 
 func TestMain(m *testing.M) {
-	flag.Parse()
-	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
-		if err := f.Value.Set(parallel); err != nil {
-			panic("this is a bug: " + err.Error())
-		}
-	}
+	harness.Parallel(parallel)
 	os.Exit(harness.Run(m.Run, harness.SluiceOptions{}, func(e *harness.Env) { env = e }))
 }
 

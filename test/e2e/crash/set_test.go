@@ -20,7 +20,7 @@ func setStories() map[string]story {
 		return story{set: true, from: from, tell: func(_ *testing.T, n *harness.Namespace) { tell(harness.Set{Namespace: n}) }}
 	}
 	waiting := func(s harness.Set, image string) {
-		again(s.Namespace, "the image is set", "set", "image", "statefulset/db", "app="+image)
+		again(s.Namespace, "set", "image", "statefulset/db", "app="+image)
 		s.WaitPhase(canary.Waiting, 1)
 		s.WaitImages(v1, v1, image)
 	}
@@ -44,7 +44,7 @@ func setStories() map[string]story {
 		}),
 		"hold, revert to the stable version": told(sharedSetWrites+1, func(s harness.Set) {
 			waiting(s, v2)
-			again(s.Namespace, "the image is set", "set", "image", "statefulset/db", "app="+v1)
+			again(s.Namespace, "set", "image", "statefulset/db", "app="+v1)
 			s.WaitStable(v1)
 		}),
 		"hold, supersede": told(sharedSetWrites+1, func(s harness.Set) {
@@ -53,10 +53,10 @@ func setStories() map[string]story {
 		}),
 		"hold, scale up, scale down": told(sharedSetWrites+1, func(s harness.Set) {
 			waiting(s, v2)
-			again(s.Namespace, "it is scaled", "scale", "statefulset/db", "--replicas=6")
+			again(s.Namespace, "scale", "statefulset/db", "--replicas=6")
 			s.WaitImages(v1, v1, v2, v1, v1, v2) // 20 % of six is two
 			s.WaitPhase(canary.Waiting, 1)
-			again(s.Namespace, "it is scaled", "scale", "statefulset/db", "--replicas=3")
+			again(s.Namespace, "scale", "statefulset/db", "--replicas=3")
 			s.WaitImages(v1, v1, v2)
 			s.WaitPhase(canary.Waiting, 1)
 		}),
@@ -66,7 +66,7 @@ func setStories() map[string]story {
 func twoSteps() story {
 	return story{set: true, from: sharedSetWrites + 1, steps: "20%, 50%", tell: func(_ *testing.T, n *harness.Namespace) {
 		s := harness.Set{Namespace: n}
-		again(n, "the image is set", "set", "image", "statefulset/db", "app="+v2)
+		again(n, "set", "image", "statefulset/db", "app="+v2)
 		for step := range 2 {
 			s.WaitPhase(canary.Waiting, step+1)
 			s.Mark("db", watch.Approved)
@@ -78,11 +78,11 @@ func twoSteps() story {
 
 // drive drives the release by an annotation, again and again while sluice is away.
 func drive(s harness.Set, key string, value func(*canary.Release) string) {
-	again(s.Namespace, "the release is driven", "annotate", "--overwrite", "statefulset/db", key+"="+value(s.Release()))
+	again(s.Namespace, "annotate", "--overwrite", "statefulset/db", key+"="+value(s.Release()))
 }
 
 func TestSluiceKilledAfterAnyOfItsWritesToAStatefulSetEndsTheSame(t *testing.T) {
-	sweep(t, setStories())
+	sweep(t, setStories(), 4)
 }
 
 func holdSet(n *harness.Namespace) harness.Set {

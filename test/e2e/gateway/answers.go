@@ -82,6 +82,14 @@ func (a Answers) FirstOf(image string) (time.Time, bool) {
 	return of[0].At, true
 }
 
+// Rate returns how many requests a second were sent, from the first one until then.
+func (a Answers) Rate(until time.Time) float64 {
+	if len(a) == 0 {
+		return 0
+	}
+	return float64(len(a)) / until.Sub(a[0].At).Seconds()
+}
+
 // String lists the answers, at most twenty, and how many there are.
 func (a Answers) String() string {
 	var lines strings.Builder

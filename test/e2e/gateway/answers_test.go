@@ -28,6 +28,9 @@ func TestAnswersSayWhatWasLostAndWhoAnswered(t *testing.T) {
 	_, ok = answers.LastOf("example/app:v3")
 	require.False(t, ok)
 	require.Empty(t, Answers{failed}.Shares())
+	require.InDelta(t, 1, answers.Rate(start.Add(5*time.Second)), 1e-9)
+	require.InDelta(t, 0.5, answers.Rate(start.Add(10*time.Second)), 1e-9, "since none was sent in the end")
+	require.Zero(t, Answers{}.Rate(start))
 	require.True(t, Answer{Status: http.StatusOK}.Lost(), "an answer of the gateway itself is no pod's")
 	require.Contains(t, failed.String(), "status 502, Bad Gateway")
 }

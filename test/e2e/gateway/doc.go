@@ -7,7 +7,8 @@
 //
 //   - Traefik reads HTTPRoutes of the Gateway API and Ingresses with the annotations of ingress-nginx, and sends to
 //     the addresses of EndpointSlices, which the real controllers write. It does not try another pod when one
-//     fails: what fails is lost.
+//     fails: what fails is lost. It is linked without its ACME client and two services of a cloud, a third of its
+//     code that routes nothing.
 //   - Everything runs in a network namespace of its own, where 10.244.0.0/16 is local. One server answers for every
 //     pod and knows by the address which one is meant. It resets connections to an address that no ready pod
 //     has. A deleted pod goes on serving, terminating, until its object is gone: Grace later.

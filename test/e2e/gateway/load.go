@@ -19,7 +19,7 @@ import (
 // sender sends requests to one address, whatever host they name. It follows nothing and tries nothing again.
 type sender struct {
 	http   *http.Client
-	host   string
+	host   string      // whose pods are to answer
 	header http.Header // of each request
 }
 
@@ -49,7 +49,7 @@ func (c *sender) get(url string) Answer {
 	response, err := c.http.Do(request)
 	if err == nil {
 		defer response.Body.Close()
-		err = a.read(response)
+		err = a.read(response, c.host)
 	}
 	a.Took = time.Since(a.At)
 	if err != nil {
@@ -58,7 +58,7 @@ func (c *sender) get(url string) Answer {
 	return a
 }
 
-func (a *Answer) read(response *http.Response) error {
+func (a *Answer) read(response *http.Response, host string) error {
 	body, err := io.ReadAll(response.Body)
 	if err != nil {
 		return err
@@ -71,6 +71,9 @@ func (a *Answer) read(response *http.Response) error {
 	var pod served
 	if err := json.Unmarshal(body, &pod); err != nil {
 		return fmt.Errorf("reading the answer %q: %w", body, err)
+	}
+	if Host(pod.Namespace) != host { // addresses of pods that are gone are given to others
+		return fmt.Errorf("%s is answered by a pod of another namespace: %s", host, body)
 	}
 	a.Image, a.Pod, a.Hash = pod.Image, pod.Pod, pod.Hash
 	return nil

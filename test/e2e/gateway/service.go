@@ -58,6 +58,6 @@ func (g *Gateway) BurstInside(t testing.TB, namespace, service string, requests 
 	require.NotEmpty(t, endpoints)
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: workers}, Timeout: patience}
 	defer client.CloseIdleConnections()
-	c := &sender{http: client}
+	c := &sender{http: client, host: Host(namespace)}
 	return burst(requests, func(i int) Answer { return c.get(fmt.Sprintf("http://%s/", endpoints[i%len(endpoints)])) })
 }

@@ -174,7 +174,7 @@ func TestLossesAreSeen(t *testing.T) {
 func TestAnAddressIsAnsweredByItsPodAsLongAsThereIsOne(t *testing.T) {
 	n := versions(t, HTTPRoute)
 	endpoint := gateway.Endpoints(t, n.Name, "web-canary")[0]
-	c := &sender{http: &http.Client{Timeout: patience}}
+	c := &sender{http: &http.Client{Timeout: patience}, host: Host(n.Name)}
 	ask := func() Answer { return c.get("http://" + endpoint + "/") }
 	first := ask()
 	require.Equal(t, v2, first.Image)

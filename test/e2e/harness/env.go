@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -80,17 +81,26 @@ func (e *Env) Stop() error {
 
 // parallel is how many tests run at once unless -parallel says otherwise: most of a test is waiting for
 // the controllers.
-const parallel = "6"
+const parallel = 6
+
+// Parallel sets how many tests run at once, unless -parallel was given or Parallel was called before.
+func Parallel(tests int) {
+	if !flag.Parsed() { // a second time would undo what was set
+		flag.Parse()
+	}
+	set := false
+	flag.Visit(func(f *flag.Flag) { set = set || f.Name == "test.parallel" })
+	if set {
+		return
+	}
+	if err := flag.Set("test.parallel", strconv.Itoa(tests)); err != nil {
+		panic("this is a bug: " + err.Error())
+	}
+}
 
 // Run is TestMain: it starts an Env, hands it to use, runs the tests and returns the exit code.
 func Run(run func() int, opts SluiceOptions, use func(*Env)) int {
-	flag.Parse()
-	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
-		if err := f.Value.Set(parallel); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 2
-		}
-	}
+	Parallel(parallel)
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Minute) // a cold build takes its time
 	defer cancel()
 	env, err := Start(ctx, os.Stderr, opts)
@@ -118,7 +128,7 @@ func Chart() string { return filepath.Join(Root(), "test", "charts", "web") }
 
 func build(ctx context.Context, dir string) (string, error) {
 	binary := filepath.Join(dir, "sluice")
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", binary, "./cmd/sluice")
+	cmd := exec.CommandContext(ctx, "go", "build", "-ldflags=-s -w", "-o", binary, "./cmd/sluice")
 	cmd.Dir = Root()
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building sluice: %w\n%s", err, out)

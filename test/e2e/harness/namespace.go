@@ -96,6 +96,7 @@ func (e *Env) config(t testing.TB, user string) *rest.Config {
 	config.QPS = -1
 	config.UserAgent = "kubectl/e2e" // what a test writes is one owner with what its kubectl does
 	config.WarningHandler = rest.NoWarnings{}
+	config.AcceptContentTypes = "application/vnd.kubernetes.protobuf,application/json" // costs both sides less
 	return config
 }
 

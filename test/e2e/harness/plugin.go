@@ -15,7 +15,7 @@ import (
 
 // BuildPlugin builds the kubectl plugin into a folder of this Env, where Plugin finds it.
 func (e *Env) BuildPlugin() error {
-	cmd := exec.Command("go", "build", "-o", e.plugin(), "./cmd/kubectl-sluice")
+	cmd := exec.Command("go", "build", "-ldflags=-s -w", "-o", e.plugin(), "./cmd/kubectl-sluice")
 	cmd.Dir = Root()
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("building kubectl-sluice: %w\n%s", err, out)

@@ -27,15 +27,19 @@ type workload struct {
 func ofDeployment(d *appsv1.Deployment) workload   { return workload{d, d.Spec, d.Spec.Template} }
 func ofStatefulSet(s *appsv1.StatefulSet) workload { return workload{s, s.Spec, s.Spec.Template} }
 
-// edit is a write that alice is about to make, with the patch that kubectl makes of it.
+// edit is a write that alice is about to make, with a patch that says what kubectl's does.
 type edit struct {
 	manager string
 	kind    types.PatchType
 	patch   string
 }
 
+func (e edit) options() metav1.PatchOptions { return metav1.PatchOptions{FieldManager: e.manager} }
+
 func (e edit) dryRun() metav1.PatchOptions {
-	return metav1.PatchOptions{FieldManager: e.manager, DryRun: []string{metav1.DryRunAll}}
+	options := e.options()
+	options.DryRun = []string{metav1.DryRunAll}
+	return options
 }
 
 // rehearse sends a write of alice's to a Deployment twice as a dry run, and requires the same answer. It is

@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,18 +13,46 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/yaml"
 
 	"sluice.dev/sluice/canary"
 	"sluice.dev/sluice/test/e2e/watch"
 )
 
-// SetImage changes the image of a Deployment's first container with kubectl, as alice.
+// SetImage changes the image of a Deployment's first container, as alice with kubectl does.
 func (n *Namespace) SetImage(name, image string) Result {
 	n.t.Helper()
-	container := n.Deployment(name).Spec.Template.Spec.Containers[0].Name
-	n.rehearse(name, imageEdit(container, image))
-	return n.Kubectl("set", "image", "deployment/"+name, container+"="+image)
+	return n.rehearseAndMake(name, imageEdit(n.Deployment(name).Spec.Template.Spec.Containers[0].Name, image))
+}
+
+// rehearseAndMake sends a write to a Deployment as dry runs and then makes it.
+func (n *Namespace) rehearseAndMake(name string, e edit) Result {
+	n.t.Helper()
+	n.rehearse(name, e)
+	return n.make(name, e)
+}
+
+func (n *Namespace) make(name string, e edit) Result {
+	n.t.Helper()
+	return n.makeWith(e, func(alice kubernetes.Interface) error {
+		_, err := alice.AppsV1().Deployments(n.Name).Patch(n.t.Context(), name, e.kind, []byte(e.patch), e.options())
+		return err
+	})
+}
+
+// makeWith requires a write to succeed and returns what kubectl prints of it on stderr. kubectl itself is not started,
+// which would take most of the time: kubectl_test.go shows that it comes to the same.
+func (n *Namespace) makeWith(e edit, write func(alice kubernetes.Interface) error) Result {
+	n.t.Helper()
+	var warnings bytes.Buffer
+	config := n.Env.config(n.t, "alice")
+	config.WarningHandler = rest.NewWarningWriter(&warnings, rest.WarningWriterOptions{})
+	alice, err := kubernetes.NewForConfig(config)
+	require.NoError(n.t, err)
+	require.NoError(n.t, write(alice), "%s: %s", e.manager, e.patch)
+	return Result{Command: e.manager + " " + e.patch, Stderr: warnings.String()}
 }
 
 func imageEdit(container, image string) edit {
@@ -35,12 +64,12 @@ func annotationEdit(key, value string) edit {
 	return edit{"kubectl-annotate", types.MergePatchType, fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, key, value)}
 }
 
-// Approve approves the current step with `kubectl rollout resume`, as alice.
+// Approve approves the current step, as alice with kubectl rollout resume does.
 func (n *Namespace) Approve(name string) Result {
 	n.t.Helper()
-	n.rehearse(name, edit{"kubectl-rollout", types.StrategicMergePatchType, `{"spec":{"paused":null}}`})
+	require.True(n.t, n.Deployment(name).Spec.Paused, "kubectl resumes what is paused")
 	n.Mark(name, watch.Approved)
-	return n.Kubectl("rollout", "resume", "deployment/"+name)
+	return n.rehearseAndMake(name, edit{"kubectl-rollout", types.StrategicMergePatchType, `{"spec":{"paused":null}}`})
 }
 
 // Replace replaces an object by a file, as alice. kubectl reads the object's version first and puts with
@@ -60,18 +89,16 @@ func (n *Namespace) Replace(file string) Result {
 }
 
 // Abort aborts the release with its annotation, as alice.
-func (n *Namespace) Abort(name string) {
+func (n *Namespace) Abort(name string) Result {
 	n.t.Helper()
-	release := n.Release(name).Name()
-	n.rehearse(name, annotationEdit(canary.AbortAnnotation, release))
-	n.Kubectl("annotate", "--overwrite", "deployment/"+name, canary.AbortAnnotation+"="+release)
+	return n.rehearseAndMake(name, annotationEdit(canary.AbortAnnotation, n.Release(name).Name()))
 }
 
 // Retry starts the aborted release again with its annotation, as alice.
 func (n *Namespace) Retry(name string) {
 	n.t.Helper()
 	n.Mark(name, watch.Retried)
-	n.Kubectl("annotate", "--overwrite", "deployment/"+name, canary.RetryAnnotation+"="+n.Release(name).Name())
+	n.make(name, annotationEdit(canary.RetryAnnotation, n.Release(name).Name()))
 }
 
 // Patch patches a Deployment as alice.

@@ -4,19 +4,19 @@ import (
 	"strconv"
 
 	"github.com/stretchr/testify/require"
+	"k8s.io/client-go/kubernetes"
 
 	"sluice.dev/sluice/canary"
 	"sluice.dev/sluice/test/e2e/watch"
 )
 
-// SetImage changes the image of its container with kubectl, as alice.
+// SetImage changes the image of its container, as alice with kubectl does.
 func (s Set) SetImage(image string) Result {
 	s.t.Helper()
 	if s.Deliver != nil {
 		return s.Deliver(image)
 	}
-	s.rehearse(imageEdit("app", image))
-	return s.Kubectl("set", "image", "statefulset/db", "app="+image)
+	return s.rehearseAndMake(imageEdit("app", image))
 }
 
 // Approve approves the current step with its annotation, as alice.
@@ -48,8 +48,17 @@ func (s Set) Retry() Result {
 
 func (s Set) drive(key, value string) Result {
 	s.t.Helper()
-	s.rehearse(annotationEdit(key, value))
-	return s.Kubectl("annotate", "--overwrite", "statefulset/db", key+"="+value)
+	return s.rehearseAndMake(annotationEdit(key, value))
+}
+
+// rehearseAndMake sends a write as dry runs and then makes it.
+func (s Set) rehearseAndMake(e edit) Result {
+	s.t.Helper()
+	s.rehearse(e)
+	return s.makeWith(e, func(alice kubernetes.Interface) error {
+		_, err := alice.AppsV1().StatefulSets(s.Name).Patch(s.t.Context(), "db", e.kind, []byte(e.patch), e.options())
+		return err
+	})
 }
 
 // StatePartition states the partition, as the user's own wish.

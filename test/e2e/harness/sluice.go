@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -70,12 +69,11 @@ func (e *Env) address() (string, error) {
 	if known, err := os.ReadFile(file); err == nil {
 		return string(known), nil
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	free, err := cluster.FreeAddress()
 	if err != nil {
-		return "", fmt.Errorf("finding a free port: %w", err)
+		return "", err
 	}
-	defer l.Close()
-	return l.Addr().String(), os.WriteFile(file, []byte(l.Addr().String()), 0o600)
+	return free, os.WriteFile(file, []byte(free), 0o600)
 }
 
 func (s *Sluice) start(ctx context.Context) error {

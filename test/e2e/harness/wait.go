@@ -24,7 +24,7 @@ func (n *Namespace) Eventually(what string, done func(context.Context) error) {
 	n.t.Helper()
 	ctx, cancel := context.WithTimeout(n.t.Context(), patience)
 	defer cancel()
-	retry := time.NewTicker(50 * time.Millisecond)
+	retry := time.NewTicker(100 * time.Millisecond)
 	defer retry.Stop()
 	for {
 		err := done(ctx)

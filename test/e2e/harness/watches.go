@@ -48,6 +48,18 @@ func (p *Proxy) Relists() int {
 	return p.watches.refused
 }
 
+// Watched tells whether sluice watches a kind in all namespaces, "/apis/apps/v1/deployments".
+func (p *Proxy) Watched(path string) bool {
+	p.watches.mu.Lock()
+	defer p.watches.mu.Unlock()
+	for _, known := range p.watches.open {
+		if known.path == path {
+			return true
+		}
+	}
+	return false
+}
+
 // watch lets one of sluice's requests pass, if it is a watch, unless watches are broken.
 func (p *Proxy) watch(w http.ResponseWriter, r *http.Request) (_ *http.Request, done func(), answered bool) {
 	if r.URL.Query().Get("watch") != "true" || r.Header.Get("Authorization") == p.admin {

@@ -13,12 +13,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 
 	"sluice.dev/sluice/canary"
+	"sluice.dev/sluice/canary/traffic/split"
 	"sluice.dev/sluice/test/builders"
 	"sluice.dev/sluice/test/e2e/harness"
 )
@@ -54,6 +56,16 @@ func start(t *testing.T, k kind, workload string, options ...harness.Option) *ap
 	return a
 }
 
+// held starts an app whose new version is held at the first step, with 20 % of the requests.
+func held(t *testing.T, k kind, workload, steps string) *app {
+	t.Helper()
+	a := start(t, k, workload, harness.Steps(steps))
+	a.setImage(v2)
+	a.waits(canary.Waiting, 1)
+	a.shared(20)
+	return a
+}
+
 // bare makes an app without Service and routes.
 func bare(t *testing.T, k kind, workload string, options ...harness.Option) *app {
 	t.Helper()
@@ -73,11 +85,17 @@ func (a *app) create() {
 	a.t.Helper()
 	a.createService()
 	for _, text := range a.kind.routes {
-		_, err := a.client.Create(a.t.Context(), parse(text), metav1.CreateOptions{FieldManager: "helm"})
-		require.NoError(a.t, err)
+		a.createRoute(text)
 	}
 	a.playGateway()
-	for _, route := range a.routes() {
+}
+
+// createRoute creates a route, perhaps again.
+func (a *app) createRoute(text string) {
+	a.t.Helper()
+	route, err := a.client.Create(a.t.Context(), parse(text), metav1.CreateOptions{FieldManager: "helm"})
+	require.NoError(a.t, err)
+	if _, again := a.before[route.GetName()]; !again {
 		a.before[route.GetName()] = content(a.t, route)
 	}
 }
@@ -88,15 +106,20 @@ func (a *app) createService() {
 	require.NoError(a.t, err)
 }
 
-func (a *app) service() *corev1.Service {
-	app := "web"
+// workload returns its resource and its name.
+func (a *app) workload() (resource, name string) {
 	if a.set != nil {
-		app = "db"
+		return "statefulset", "db"
 	}
+	return "deployment", "web"
+}
+
+func (a *app) service() *corev1.Service {
+	_, name := a.workload()
 	return &corev1.Service{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Service"},
 		ObjectMeta: metav1.ObjectMeta{Name: "shop"},
-		Spec:       corev1.ServiceSpec{Selector: map[string]string{"app": app}, Ports: []corev1.ServicePort{{Name: "http", Port: 80}}},
+		Spec:       corev1.ServiceSpec{Selector: map[string]string{"app": name}, Ports: []corev1.ServicePort{{Name: "http", Port: 80}}},
 	}
 }
 
@@ -108,7 +131,8 @@ func (a *app) playGateway() {
 	done, ctx := make(chan struct{}), a.t.Context()
 	go func() {
 		defer close(done)
-		for tick := time.NewTicker(50 * time.Millisecond); ctx.Err() == nil; <-tick.C {
+		// Each look costs the API server a list.
+		for tick := time.NewTicker(300 * time.Millisecond); ctx.Err() == nil; <-tick.C {
 			if !a.deaf.Load() {
 				a.accept(ctx)
 			}
@@ -151,18 +175,40 @@ func (a *app) accept(ctx context.Context) {
 	}
 }
 
-// routes returns them by name, as stored, and requires that sluice owns nothing of their specs.
+// routes returns those of people by name, as stored, and requires that sluice owns nothing of their specs.
 func (a *app) routes() []*unstructured.Unstructured {
 	a.t.Helper()
 	list, err := a.client.List(a.t.Context(), metav1.ListOptions{})
 	require.NoError(a.t, err)
 	var found []*unstructured.Unstructured
 	for i := range list.Items {
-		a.owns(&list.Items[i])
-		found = append(found, &list.Items[i])
+		if !split.IsCanaryIngress(&list.Items[i]) {
+			a.owns(&list.Items[i])
+			found = append(found, &list.Items[i])
+		}
 	}
 	slices.SortFunc(found, func(a, b *unstructured.Unstructured) int { return strings.Compare(a.GetName(), b.GetName()) })
 	return found
+}
+
+// canaryOf returns the canary Ingress of a route, nil where there is none.
+func (a *app) canaryOf(route *unstructured.Unstructured) *unstructured.Unstructured {
+	a.t.Helper()
+	if !a.kind.besides() {
+		return nil
+	}
+	found, err := a.client.Get(a.t.Context(), split.CanaryIngressName(route.GetName(), split.NamesOf("shop")), metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	require.NoError(a.t, err)
+	return found
+}
+
+// shares are those of the rules of a route.
+func (a *app) shares(route *unstructured.Unstructured) []string {
+	a.t.Helper()
+	return a.kind.shares(route, a.canaryOf(route))
 }
 
 func (a *app) owns(route *unstructured.Unstructured) {

@@ -69,6 +69,14 @@ func (a *app) says(reason string) {
 	})
 }
 
+// ends requires that a version is the stable one, and that nothing is left of its release.
+func (a *app) ends(image string) {
+	a.t.Helper()
+	a.stable(image)
+	a.givenBack()
+	a.gone()
+}
+
 func (a *app) stable(image string) {
 	a.t.Helper()
 	if a.set != nil {
@@ -84,7 +92,7 @@ func (a *app) shared(weight int) {
 	want := fmt.Sprintf("shop-stable=%d shop-canary=%d", 100-weight, weight)
 	a.Eventually("all rules have "+want, func(context.Context) error {
 		for _, route := range a.routes() {
-			for _, has := range a.kind.shares(route) {
+			for _, has := range a.shares(route) {
 				if has != want {
 					return fmt.Errorf("%s has %s", route.GetName(), has)
 				}
@@ -105,6 +113,9 @@ func (a *app) givenBack() {
 		for _, route := range found {
 			if was, is := a.before[route.GetName()], content(a.t, route); is != was {
 				return fmt.Errorf("%s is %s and was %s", route.GetName(), is, was)
+			}
+			if a.canaryOf(route) != nil {
+				return fmt.Errorf("%s has a canary beside it", route.GetName())
 			}
 		}
 		return nil

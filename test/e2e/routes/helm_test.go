@@ -45,7 +45,7 @@ func TestHelm4HasNoConflict(t *testing.T) {
 			a.WaitStable("web")
 			a.gone()
 			for _, route := range a.routes() {
-				require.Contains(t, strings.Join(k.shares(route), " "), "shop=")
+				require.Contains(t, strings.Join(a.shares(route), " "), "shop=")
 				require.NotContains(t, content(t, route), "sluice.dev")
 				require.Contains(t, content(t, route), "81")
 			}

@@ -13,19 +13,14 @@ import (
 // TestAServiceThatIsDeletedInMidRelease: the canary's pods go only after its requests are taken back.
 func TestAServiceThatIsDeletedInMidRelease(t *testing.T) {
 	each(t, func(t *testing.T, k kind, workload string) {
-		a := start(t, k, workload, harness.Steps("20%"))
-		a.setImage(v2)
-		a.waits(canary.Waiting, 1)
-		a.shared(20)
+		a := held(t, k, workload, "20%")
 		require.NoError(t, a.Admin.CoreV1().Services(a.Name).Delete(t.Context(), "shop", metav1.DeleteOptions{}))
 		a.says("Service shop is gone, whose requests the release divides: create it again, or abort the release")
 		a.abort()
 		a.shared(0) // there is nothing to give the routes back to
 		a.createService()
 		a.setImage(v1)
-		a.stable(v1)
-		a.givenBack()
-		a.gone()
+		a.ends(v1)
 	})
 }
 
@@ -33,16 +28,10 @@ func TestAServiceThatIsDeletedInMidRelease(t *testing.T) {
 // whoever comes after it.
 func TestAWorkloadThatIsDeletedInMidRelease(t *testing.T) {
 	each(t, func(t *testing.T, k kind, workload string) {
-		a := start(t, k, workload, harness.Steps("20%"))
-		a.setImage(v2)
-		a.waits(canary.Waiting, 1)
-		a.shared(20)
+		a := held(t, k, workload, "20%")
 		a.Unjudged() // its pods go with it
-		if a.set != nil {
-			a.Kubectl("delete", "statefulset", "db")
-		} else {
-			a.Kubectl("delete", "deployment", "web")
-		}
+		resource, name := a.workload()
+		a.Kubectl("delete", resource, name)
 		a.givenBack()
 		a.gone()
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -24,6 +25,7 @@ type balancer struct {
 type backend struct {
 	*replica
 	ready bool
+	lost  time.Time         // when it was ready no more, the last time
 	open  map[net.Conn]bool // connections that the API server has not closed
 }
 
@@ -74,6 +76,13 @@ func (b *balancer) open(r *replica) (count int, ready bool) {
 	return 0, false
 }
 
+// stayedReady tells whether a replica was ready all the time since a moment in which it was.
+func (b *balancer) stayedReady(r *replica, since time.Time) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.ContainsFunc(b.backends, func(known *backend) bool { return known.replica == r && known.ready && known.lost.Before(since) })
+}
+
 // probe asks every replica for its readiness, again and again, side by side: one that hangs must not
 // keep the others waiting.
 func (b *balancer) probe(ctx context.Context) {
@@ -89,6 +98,9 @@ func (b *balancer) probe(ctx context.Context) {
 				ready := known.replica.ready(ctx) == nil
 				b.mu.Lock()
 				defer b.mu.Unlock()
+				if known.ready && !ready {
+					known.lost = time.Now()
+				}
 				known.ready = ready
 			})
 		}

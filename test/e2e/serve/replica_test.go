@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 
+	"sluice.dev/sluice/test/cluster"
 	"sluice.dev/sluice/test/e2e/harness"
 )
 
@@ -30,8 +31,11 @@ type replica struct {
 	done                     chan struct{}
 }
 
-// startReplica runs what the Deployment's container runs, on ports of its own. The shutdown delay is
-// shorter than the Deployment's, as the balancer is faster than a kubelet and the endpoints' controllers.
+// shutdownDelay is shorter than the Deployment's, as the balancer is faster than a kubelet and the endpoints'
+// controllers.
+const shutdownDelay = 10 * time.Second
+
+// startReplica runs what the Deployment's container runs, on ports of its own.
 func startReplica(t *testing.T, d *appsv1.Deployment, kubeconfig, name string) *replica {
 	t.Helper()
 	addresses := freeAddresses(t, 3)
@@ -45,7 +49,7 @@ func startReplica(t *testing.T, d *appsv1.Deployment, kubeconfig, name string) *
 	args := append(append([]string{}, container.Args...),
 		"--kubeconfig", kubeconfig, "--webhook-host", "127.0.0.1", "--webhook-port", port,
 		"--health-address", r.health, "--metrics-address", r.metrics,
-		"--certificate-hosts", host, "--shutdown-delay", "3s")
+		"--certificate-hosts", host, "--shutdown-delay", shutdownDelay.String())
 	r.cmd = exec.Command(filepath.Join(env.Dir, "sluice"), args...)
 	for _, variable := range container.Env {
 		r.cmd.Env = append(r.cmd.Env, variable.Name+"="+variable.Value)
@@ -138,10 +142,9 @@ func freeAddresses(t *testing.T, n int) []string {
 	t.Helper()
 	var addresses []string
 	for len(addresses) < n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		address, err := cluster.FreeAddress()
 		require.NoError(t, err)
-		defer l.Close() // all at once, so that they differ
-		if address := l.Addr().String(); !given[address] {
+		if !given[address] {
 			given[address] = true
 			addresses = append(addresses, address)
 		}

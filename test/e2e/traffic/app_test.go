@@ -30,6 +30,7 @@ type app struct {
 	*harness.Namespace
 	t        *testing.T
 	kind     gateway.Kind
+	rate     int // of the load, in requests a second
 	load     *gateway.Load
 	original *unstructured.Unstructured
 	routes   *routes
@@ -69,7 +70,7 @@ func serve(t *testing.T, n *harness.Namespace, kind gateway.Kind, route *unstruc
 func serveAt(t *testing.T, n *harness.Namespace, kind gateway.Kind, route *unstructured.Unstructured, rate int) *app {
 	t.Helper()
 	return &app{
-		Namespace: n, t: t, kind: kind, original: route, routes: watchRoutes(t, kind, n.Name),
+		Namespace: n, t: t, kind: kind, rate: rate, original: route, routes: watchRoutes(t, kind, n.Name),
 		load: plane.Load(t, gateway.Host(n.Name), rate),
 	}
 }
@@ -91,12 +92,19 @@ func (a *app) next(step int) {
 // share requires that requests are shared as a step says.
 func (a *app) share(image string, percent float64, requests int) {
 	a.t.Helper()
+	a.measured(image, percent, requests)
+}
+
+// measured is share, and returns what the version got, in percent.
+func (a *app) measured(image string, percent float64, requests int) float64 {
+	a.t.Helper()
 	took := plane.AwaitCanaryWeight(a.t, a.Name, percent)
 	answers := plane.Burst(a.t, gateway.Host(a.Name), requests)
 	require.Empty(a.t, answers.Lost())
 	got := answers.Shares()[image]
 	require.InDelta(a.t, percent, got, within, "%s of %d requests", image, requests)
 	a.t.Logf("%g %%: %.2f %% of %d requests went to %s; the gateway had it %s after the step waited", percent, got, requests, image, took.Round(time.Millisecond))
+	return got
 }
 
 // only requires that from now on one version answers, as long as it takes to see that.
@@ -142,6 +150,12 @@ func (a *app) settle(image string) {
 func (a *app) restored() {
 	a.t.Helper()
 	a.WaitStable("web")
+	a.givenBack()
+}
+
+// givenBack requires that the route is byte for byte what it was, and that what sluice made is no more.
+func (a *app) givenBack() {
+	a.t.Helper()
 	a.Eventually("the route is what it was", func(context.Context) error {
 		return same(a.original, plane.ReadRoute(a.t, a.kind, a.Name))
 	})
@@ -165,12 +179,15 @@ func (a *app) gone() {
 	})
 }
 
-// nothingLost ends the load and requires that every request was answered.
+// nothingLost ends the load and requires that every request was answered, and that as many were sent as the test says:
+// of a load that stood still, nothing can be lost.
 func (a *app) nothingLost() gateway.Answers {
 	a.t.Helper()
+	ended := time.Now()
 	all := a.load.Stop()
 	require.Empty(a.t, all.Lost(), "of %d requests", len(all))
-	require.NotEmpty(a.t, all)
-	a.t.Logf("%d requests, none lost", len(all))
+	sent := all.Rate(ended)
+	require.GreaterOrEqual(a.t, sent, 0.9*float64(a.rate), "requests a second, of %d", len(all))
+	a.t.Logf("%d requests, %.1f a second, none lost", len(all), sent)
 	return all
 }

@@ -2,127 +2,78 @@ package traffic
 
 import (
 	"context"
-	"strings"
-	"sync"
+	"maps"
+	"slices"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
-	"sluice.dev/sluice/canary"
 	"sluice.dev/sluice/test/e2e/gateway"
-	"sluice.dev/sluice/test/e2e/harness"
 )
 
-// ejectedPhase is a point in a release at which sluice dies for good, unless it is alive, and kubectl sluice eject
-// comes.
-type ejectedPhase struct {
-	reach func(a *app)
-	// decided: how the release ends was decided, so that nobody says it. Alive: sluice lives on.
-	decided, alive bool
-}
+// atOnce is how many apps share a death of sluice: as many as the machine serves without being late.
+const atOnce = 6
 
-// TestNoRequestIsLostByAnEject, nor by the native rollout of what was held. A version that is left
-// paused gets no more requests until then.
+// TestNoRequestIsLostByAnEject, nor before by a sluice that is dead for good, nor by the native rollout of what was
+// held. Until eject comes requests are shared as they were when sluice died; a version that is left paused gets none
+// until it is rolled out.
 func TestNoRequestIsLostByAnEject(t *testing.T) {
 	require.NoError(t, plane.Env.BuildPlugin())
-	for name, phase := range map[string]ejectedPhase{
-		"Progressing with weight 0": {reach: func(a *app) {
-			a.stopAt(func(w harness.Write) bool { return strings.Contains(w.Body, `\"weight\":20`) }, func() { a.SetImage("web", v2) })
-			a.PodsOfEventually("web", v2, 2)
-		}},
-		"Waiting at 20 %": {reach: func(a *app) {
-			a.hold(v2)
-			plane.AwaitCanaryWeight(a.t, a.Name, 20)
-		}},
-		"Waiting at 20 %, with sluice alive": {alive: true, reach: func(a *app) {
-			a.hold(v2)
-			plane.AwaitCanaryWeight(a.t, a.Name, 20)
-		}},
-		"Promoting, before the unpause": {decided: true, reach: func(a *app) {
-			a.hold(v2)
-			a.stopAt(func(w harness.Write) bool {
-				return w.Resource == "deployments" && strings.Contains(w.Body, "Finishing")
-			}, func() { a.Approve("web") })
-		}},
-		"Aborted": {reach: func(a *app) {
-			a.hold(v2)
-			a.Abort("web")
-			a.WaitPhase("web", canary.Aborted, 1)
-			a.PodsOfEventually("web", v2, 0)
-		}},
-	} {
-		t.Run(name, func(t *testing.T) {
+	phases := ejectedPhases()
+	for apps := range slices.Chunk(ejectedApps(phases), atOnce) {
+		t.Run("sluice dead", func(t *testing.T) {
 			t.Cleanup(func() {
-				if phase.alive {
-					return
-				}
+				plane.Env.Sluice().Kill()
 				_, err := plane.Env.StartSluice(context.WithoutCancel(t.Context()))
 				require.NoError(t, err)
 			})
-			var apps []*app
-			for _, kind := range gateway.Kinds {
-				a := start(t, kind, "20%")
-				a.Unjudged() // eject owns fields for a moment
-				phase.reach(a)
-				apps = append(apps, a)
+			tests := map[string]func(*testing.T, *meeting){}
+			for _, app := range apps {
+				tests[app.phase+", "+app.kind.Name] = func(t *testing.T, m *meeting) {
+					phases[app.phase].run(t, app.kind, m, func() { plane.Env.Sluice().Kill() })
+				}
 			}
-			if !phase.alive {
-				plane.Env.Sluice().Kill()
-			}
-			for _, a := range apps {
-				a.eject(phase)
-			}
-			for _, a := range apps {
-				a.settle(v2)
-				a.only(v2)
-				t.Log(a.kind.Name)
-				a.nothingLost()
-			}
+			together(t, tests)
 		})
 	}
-}
-
-// stopAt acts, and keeps sluice from making the writes that match: it tries, and comes no further.
-func (a *app) stopAt(match func(harness.Write) bool, act func()) {
-	a.t.Helper()
-	reached := make(chan struct{})
-	once := sync.OnceFunc(func() { close(reached) })
-	plane.Env.Proxy.Interfere(a.Name, func(w harness.Write) harness.Fault {
-		if !match(w) {
-			return harness.Pass
+	t.Run("sluice alive", func(t *testing.T) {
+		tests := map[string]func(*testing.T, *meeting){}
+		for _, kind := range gateway.Kinds {
+			tests[waitingPhase+", "+kind.Name] = func(t *testing.T, m *meeting) {
+				phases[waitingPhase].run(t, kind, m, nil)
+			}
 		}
-		once()
-		return harness.Internal
+		together(t, tests)
 	})
-	act()
-	select {
-	case <-reached:
-	case <-time.After(time.Minute):
-		require.Fail(a.t, "sluice never came to the write that the test waits for")
-	}
 }
 
-// eject ends the release as somebody does who has nothing but kubectl left.
-func (a *app) eject(phase ejectedPhase) {
-	a.t.Helper()
-	args := []string{"eject", "deploy/web", "--yes", "--timeout=60s"}
-	if !phase.decided {
-		args = append(args, "--leave-paused")
+// ejectedApp is an app in a phase.
+type ejectedApp struct {
+	phase string
+	kind  gateway.Kind
+}
+
+// ejectedApps has each phase once, with one kind of route and the other in turns.
+func ejectedApps(phases map[string]ejectedPhase) []ejectedApp {
+	var apps []ejectedApp
+	for i, name := range slices.Sorted(maps.Keys(phases)) {
+		apps = append(apps, ejectedApp{name, gateway.Kinds[i%len(gateway.Kinds)]})
 	}
-	r := a.Plugin("admin", args...)
-	a.t.Log(r)
-	require.Zero(a.t, r.Code)
-	a.gone()
-	route := plane.ReadRoute(a.t, a.kind, a.Name)
-	require.NoError(a.t, same(a.original, route))
-	for _, entry := range route.GetManagedFields() {
-		require.NotEqual(a.t, canary.EjectManager, entry.Manager)
+	return apps
+}
+
+// run brings an app to a phase, where sluice dies unless die is nil, and ejects it.
+func (p ejectedPhase) run(t *testing.T, kind gateway.Kind, m *meeting, die func()) {
+	a := p.start(t, kind)
+	p.reach(a)
+	p.inForce(a)
+	m.attend(nil)
+	if p.then != nil {
+		p.then(a)
 	}
-	if !phase.decided {
-		a.only(v1)
-		a.Kubectl("rollout", "resume", "deployment/web")
-	}
-	a.Kubectl("rollout", "status", "deployment/web", "--timeout=2m")
-	a.PodsOfEventually("web", v2, replicas)
+	m.attend(die)
+	p.unattended(a)
+	p.eject(a)
+	p.complete(a)
+	a.nothingLost()
 }

@@ -18,6 +18,7 @@ import (
 // TestNoRequestIsLostFromHoldToPromotion, and the canary gets none before its weight is written: its pods are
 // ready, and that write is kept back.
 func TestNoRequestIsLostFromHoldToPromotion(t *testing.T) {
+	t.Parallel()
 	const late = "example/app:v2-late-2s"
 	each(t, func(t *testing.T, kind gateway.Kind) {
 		a := start(t, kind, "20%, 60%")
@@ -35,8 +36,10 @@ func TestNoRequestIsLostFromHoldToPromotion(t *testing.T) {
 		a.share(late, 20, few)
 		a.next(2)
 		a.share(late, 60, few)
+		proved := a.PodsOfEventually("web", late, 6)
 		a.Approve("web")
 		a.promoted(late)
+		require.Subset(t, a.PodsOf("web", late), proved, "by sequence M: the pods that proved themselves stay")
 
 		all := a.nothingLost()
 		first, ok := all.FirstOf(late)
@@ -48,16 +51,21 @@ func TestNoRequestIsLostFromHoldToPromotion(t *testing.T) {
 // seenLater is how much later than Traefik a test may see what was stored, where the machine is busy.
 const seenLater = 250 * time.Millisecond
 
+// TestNoRequestIsLostByAnAbortAtAnyStep, and an aborted version gets none from soon after the abort on.
 func TestNoRequestIsLostByAnAbortAtAnyStep(t *testing.T) {
+	t.Parallel()
+	weights := []float64{20, 50, 90, 100}
+	images := []string{v2, v3, "example/app:v4", "example/app:v5"}
 	each(t, func(t *testing.T, kind gateway.Kind) {
-		a := start(t, kind, "20%, 50%, 90%")
-		for i, image := range []string{v2, v3, "example/app:v4"} {
+		a := start(t, kind, "20%, 50%, 90%, 100%/100%")
+		aborted := map[string]time.Time{}
+		for i, image := range images {
 			a.hold(image)
 			for step := 2; step <= i+1; step++ {
 				a.next(step)
 			}
-			plane.AwaitCanaryWeight(t, a.Name, []float64{20, 50, 90}[i])
-			a.Abort("web")
+			plane.AwaitCanaryWeight(t, a.Name, weights[i])
+			aborted[image] = a.abort()
 			a.WaitPhase("web", canary.Aborted, i+1)
 			a.PodsOfEventually("web", image, 0)
 			a.back(v1)
@@ -65,11 +73,16 @@ func TestNoRequestIsLostByAnAbortAtAnyStep(t *testing.T) {
 		a.SetImage("web", v1)
 		a.restored()
 		a.only(v1)
-		a.nothingLost()
+		all := a.nothingLost()
+		for image, at := range aborted {
+			requireLeft(t, all, image, at)
+		}
+		requireInTurn(t, all, images...)
 	})
 }
 
 func TestNoRequestIsLostByAVersionThatSupersedesAnother(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, kind gateway.Kind) {
 		a := start(t, kind, "20%, 50%")
 		a.hold(v2)
@@ -83,36 +96,14 @@ func TestNoRequestIsLostByAVersionThatSupersedesAnother(t *testing.T) {
 		a.share(v3, 50, few)
 		a.Approve("web")
 		a.promoted(v3)
-		all := a.nothingLost()
-		last, _ := all.LastOf(v2)
-		first, _ := all.FirstOf(v3)
-		require.Less(t, last, first, "the one release is over for every request before the other begins")
-	})
-}
-
-// TestBlueAndGreen: nothing to the new version before step one is approved, nothing to the old one after step two.
-func TestBlueAndGreen(t *testing.T) {
-	each(t, func(t *testing.T, kind gateway.Kind) {
-		a := start(t, kind, "0%/100%, 100%")
-		a.hold(v2)
-		a.PodsOfEventually("web", v2, replicas)
-		a.only(v1)
-		approved := time.Now()
-		a.next(2)
-		plane.AwaitCanaryWeight(t, a.Name, 100)
-		switched := time.Now()
-		a.only(v2)
-		a.Approve("web")
-		a.promoted(v2)
-		all := a.nothingLost()
-		require.Empty(t, all.Between(time.Time{}, approved).Of(v2))
-		require.Empty(t, all.Between(switched, time.Now()).Of(v1), "of the old version")
+		requireInTurn(t, a.nothingLost(), v2, v3)
 	})
 }
 
 // TestNoRequestIsLostByAPromotionBesideTheNativeRollout: a version whose ReplicaSet is in the history is not adopted in
 // place, so it is promoted by sequence C.
 func TestNoRequestIsLostByAPromotionBesideTheNativeRollout(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, kind gateway.Kind) {
 		a := start(t, kind, "50%")
 		a.hold(v2)
@@ -136,4 +127,16 @@ func TestNoRequestIsLostByAPromotionBesideTheNativeRollout(t *testing.T) {
 			return fmt.Errorf("none of %d says so", len(list.Items))
 		})
 	})
+}
+
+// requireInTurn requires that no request got to a version after one got to the next.
+func requireInTurn(t *testing.T, all gateway.Answers, images ...string) {
+	t.Helper()
+	for i, image := range images[1:] {
+		last, ok := all.LastOf(images[i])
+		require.True(t, ok, "%s never answered", images[i])
+		first, ok := all.FirstOf(image)
+		require.True(t, ok, "%s never answered", image)
+		require.Less(t, last, first, "the release of %s is over for every request before that of %s begins", images[i], image)
+	}
 }

@@ -15,25 +15,34 @@ import (
 // TestRequestsThatMatchGoToTheCanary, and with a weight of 0 nobody else's do; with more, those that do not match are
 // shared by it.
 func TestRequestsThatMatchGoToTheCanary(t *testing.T) {
-	const header = "x-canary=yes"
-	each(t, func(t *testing.T, kind gateway.Kind) {
-		a := start(t, kind, "0%/20%, 50%", harness.Annotation(canary.MatchAnnotation, "header:"+header))
-		a.hold(v2)
-		a.matching(header, v2)
-		a.only(v1)
-		a.next(2)
-		a.shareOfTheRest(v2, 50)
-		a.matching(header, v2)
-		a.Abort("web")
-		a.matching(header, v1)
-		a.settle(v1)
-		a.SetImage("web", v1)
-		a.restored()
-		a.nothingLost()
-	})
+	t.Parallel()
+	for match, request := range map[string]struct{ matching, other string }{
+		"header:x-canary=yes":  {matching: "x-canary=yes", other: "x-canary=no"},
+		"cookie:canary=always": {matching: "Cookie=canary=always", other: "Cookie=canary=never"},
+	} {
+		t.Run(match, func(t *testing.T) {
+			t.Parallel()
+			each(t, func(t *testing.T, kind gateway.Kind) {
+				a := start(t, kind, "0%/20%, 50%", harness.Annotation(canary.MatchAnnotation, match))
+				a.hold(v2)
+				a.matching(request.matching, v2)
+				a.matching(request.other, v1)
+				a.only(v1)
+				a.next(2)
+				a.shareOfTheRest(v2, 50)
+				a.matching(request.matching, v2)
+				a.Abort("web")
+				a.matching(request.matching, v1)
+				a.settle(v1)
+				a.SetImage("web", v1)
+				a.restored()
+				a.nothingLost()
+			})
+		})
+	}
 }
 
-// matching requires that requests with a header are answered by one version, as soon as the gateway knows it.
+// matching requires that requests with a header, "NAME=VALUE", are answered by one version, as soon as the gateway knows it.
 func (a *app) matching(header, image string) {
 	a.t.Helper()
 	a.Eventually("requests with "+header+" go to "+image, func(context.Context) error {
