@@ -19,13 +19,22 @@ GOVULNCHECK   := $(BIN)/govulncheck-$(GOVULNCHECK_VERSION)
 # The root module, the test cluster's and the end-to-end tests'.
 MODULES := . test/cluster test/e2e
 
-# The race detector needs cgo and a C compiler; without one the tests run without it.
-RACE := $(if $(shell command -v "$$(go env CC)" 2>/dev/null),-race)
+# As the programs of the test cluster are built: what the tests have in common with them is compiled once.
+export CGO_ENABLED := 0
 
-# Pure packages start no goroutine, nor does the controller of releases but for what controller-runtime does with it,
-# which its tests leave out: the race detector has nothing to find there, and their simulations and random cases take
-# ten times as long with it.
-UNRACED := ./canary ./canary/controller ./canary/traffic/split ./hashing ./webhook/ownership
+# golangci-lint vets all modules.
+TEST := go test -vet=off
+
+# What the race detector looks at: what serves, and the test cluster. Pure packages and the manifests start no goroutine,
+# nor does the controller of releases but for what controller-runtime does with it, which its tests leave out, and the
+# plugin reads and prints, one thing after another.
+UNRACED := ./canary ./canary/controller ./canary/traffic/split ./cmd/kubectl-sluice/... ./hashing ./manifests ./webhook/ownership
+
+# End-to-end tests run two packages at once, the longest ones first. Those that count seconds have only each other
+# beside them, and those that write by the hundred, or send hundreds of requests a second, none.
+ALONE   := ./config/storm ./traffic
+TIMED   := ./serve ./dev ./gateway
+LONGEST := . ./statefulset ./routes ./crash ./config
 
 CONTAINER_TOOL ?= docker
 IMAGE          ?= ghcr.io/sluice-dev/sluice:$(shell sed -n 's/^const Version = "\(.*\)"/\1/p' manifests/manifests.go)
@@ -52,14 +61,25 @@ build: ## Build sluice and its kubectl plugin into bin/
 test: unit e2e ## Run every test: unit tests of all modules, then end to end
 
 .PHONY: unit
-unit: tools ## Run the unit tests, with the race detector where there is a C compiler
-	go test -timeout 60m $(UNRACED)
-	go test $(RACE) -timeout 60m $$(go list ./... | grep -vxF "$$(go list $(UNRACED))")
-	go test -C test/cluster $(RACE) -timeout 15m ./...
+unit: tools ## Run the unit tests
+	$(TEST) -timeout 60m ./...
+	cd test/cluster && $(TEST) -timeout 15m ./...
+
+# Not part of make test: everything that it needs is compiled once more, which takes five minutes on two cores. It needs
+# cgo and a C compiler.
+.PHONY: race
+race: export CGO_ENABLED := 1
+race: tools ## Run the unit tests of what serves, and of the test cluster, with the race detector
+	$(TEST) -race -timeout 60m $$(go list ./... | grep -vxF "$$(go list $(UNRACED))")
+	cd test/cluster && $(TEST) -race -timeout 15m ./...
 
 .PHONY: e2e
 e2e: tools ## Run the end-to-end tests on a real control plane
-	go test -C test/e2e -p 1 -timeout 45m ./...
+	cd test/e2e && $(TEST) -p 2 -parallel 3 -timeout 60m $(LONGEST) $$(go list ./... | grep -vxF "$$(go list $(LONGEST) $(TIMED) $(ALONE))")
+	cd test/e2e && $(TEST) -p 2 -timeout 60m $(TIMED)
+	cd test/e2e && $(TEST) -timeout 60m ./config/storm
+	@touch "$(CACHE)/idle" # a processor is, from here on: .ci/run lints
+	cd test/e2e && $(TEST) -timeout 60m ./traffic
 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Run the linters on all modules, and look whether their go.mod files are tidy
