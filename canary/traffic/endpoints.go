@@ -24,6 +24,17 @@ func (p podSet) within(other podSet) bool {
 	return true
 }
 
+// without returns the pods that are not in another set.
+func (p podSet) without(other podSet) podSet {
+	rest := podSet{}
+	for uid := range p {
+		if !other[uid] {
+			rest[uid] = true
+		}
+	}
+	return rest
+}
+
 // endpoints returns the ready pods of each of the Services, as gateways see them. One of which there are no endpoints
 // objects is not in the result.
 func (r *Router) endpoints(ctx context.Context, namespace string, services []string) (map[string]podSet, error) {

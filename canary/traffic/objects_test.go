@@ -161,3 +161,13 @@ func endpointsOf(service string, ready int) []client.Object {
 	}
 	return objects
 }
+
+// behind are endpoints of a Service that has the pods of endpointsOf another.
+func behind(service, pods string, ready int) []client.Object {
+	objects := endpointsOf(pods, ready)
+	for _, o := range objects {
+		o.SetName(service + "-" + o.GetName())
+		o.SetLabels(map[string]string{discoveryv1.LabelServiceName: service})
+	}
+	return objects
+}

@@ -42,6 +42,20 @@ func (r *Router) selectsOthers(ctx context.Context, w Workload, s *service) (str
 	return "", nil
 }
 
+// livePods returns those that have labels and that nobody has deleted.
+func (r *Router) livePods(ctx context.Context, namespace string, has labels.Set) (podSet, error) {
+	pods := &metav1.PartialObjectMetadataList{}
+	pods.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("PodList"))
+	if err := r.client.List(ctx, pods, client.InNamespace(namespace), client.MatchingLabels(has)); err != nil {
+		return nil, fmt.Errorf("listing pods of namespace %s: %w", namespace, err)
+	}
+	live := podSet{}
+	for _, pod := range pods.Items {
+		live[pod.UID] = pod.DeletionTimestamp == nil
+	}
+	return live, nil
+}
+
 // negated returns the requirement that fits exactly where another does not; false where there is none.
 func negated(of labels.Requirement) (labels.Requirement, bool) {
 	operators := map[selection.Operator]selection.Operator{

@@ -7,7 +7,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/selection"
@@ -189,25 +188,17 @@ func TestEndpointsAreThoseOfTheServiceWithTheFewest(t *testing.T) {
 
 // TestWhoseEndpointsTheServiceItselfHas: all pods of a Service are those of one version, or not.
 func TestWhoseEndpointsTheServiceItselfHas(t *testing.T) {
-	of := func(service, pods string, ready int) []client.Object {
-		objects := endpointsOf(pods, ready)
-		for _, o := range objects {
-			o.SetName(service + "-" + o.GetName())
-			o.SetLabels(map[string]string{discoveryv1.LabelServiceName: service})
-		}
-		return objects
-	}
 	tests := map[string]struct {
 		endpoints            [][]client.Object
 		wantStable           bool
 		wantCanary, unlisted bool
 	}{
 		"of no pods":        {wantStable: true, wantCanary: true, unlisted: true},
-		"the stable one's":  {endpoints: [][]client.Object{of("web", "a", 3), of("web-stable", "a", 3), of("web-canary", "b", 0)}, wantStable: true},
-		"the canary's":      {endpoints: [][]client.Object{of("web", "b", 3), of("web-stable", "a", 0), of("web-canary", "b", 3)}, wantCanary: true},
-		"both":              {endpoints: [][]client.Object{of("web", "a", 3), of("web", "b", 1), of("web-stable", "a", 3), of("web-canary", "b", 1)}},
-		"behind the canary": {endpoints: [][]client.Object{of("web", "a", 3), of("web-stable", "a", 3), of("web-canary", "b", 1)}},
-		"not yet listed":    {endpoints: [][]client.Object{of("web", "a", 3), of("web-stable", "a", 3)}, wantStable: true, unlisted: true},
+		"the stable one's":  {endpoints: [][]client.Object{behind("web", "a", 3), behind("web-stable", "a", 3), behind("web-canary", "b", 0)}, wantStable: true},
+		"the canary's":      {endpoints: [][]client.Object{behind("web", "b", 3), behind("web-stable", "a", 0), behind("web-canary", "b", 3)}, wantCanary: true},
+		"both":              {endpoints: [][]client.Object{behind("web", "a", 3), behind("web", "b", 1), behind("web-stable", "a", 3), behind("web-canary", "b", 1)}},
+		"behind the canary": {endpoints: [][]client.Object{behind("web", "a", 3), behind("web-stable", "a", 3), behind("web-canary", "b", 1)}},
+		"not yet listed":    {endpoints: [][]client.Object{behind("web", "a", 3), behind("web-stable", "a", 3)}, wantStable: true, unlisted: true},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -66,7 +66,7 @@ func (r *Router) sweepRoutes(ctx context.Context, w Workload, own []corev1.Servi
 		}
 	}
 	if len(l.view.parts) > 0 {
-		return true, l.giveBack(ctx)
+		return true, l.giveBack(ctx, own)
 	}
 	for _, name := range slices.Sorted(maps.Keys(l.canaries)) {
 		if canary := l.canaries[name]; len(recorded(canary, w.subject())) > 0 { // the Ingress beside which it stood is gone
@@ -77,14 +77,14 @@ func (r *Router) sweepRoutes(ctx context.Context, w Workload, own []corev1.Servi
 }
 
 // giveBack makes the next write towards routes without sluice's Services. Where the stable version serves, what is sent
-// to a canary goes there first, and its pods, which no release needs, are given a minute to go: else they would get
-// requests by their number.
-func (l *look) giveBack(ctx context.Context) error {
+// to a canary goes there first, and its pods, which no release needs, are given a minute to go, from the user's Service
+// as well: else they would get requests by their number.
+func (l *look) giveBack(ctx context.Context, own []corev1.Service) error {
 	var services []string
 	sends, changed := false, time.Time{}
 	for i, p := range l.view.parts {
 		route := l.view.State.Routes[i]
-		services = append(services, p.names.Stable, p.names.Canary)
+		services = append(services, p.names.Service, p.names.Stable, p.names.Canary)
 		sends = sends || (route.Share != nil && *route.Share != canary.Share{})
 		if route.Changed.After(changed) {
 			changed = route.Changed
@@ -96,7 +96,11 @@ func (l *look) giveBack(ctx context.Context) error {
 	}
 	both := false
 	for _, p := range l.view.parts {
-		both = both || (len(ready[p.names.Stable]) > 0 && len(ready[p.names.Canary]) > 0)
+		reached, err := l.reachesCanary(ctx, own, p.names, ready)
+		if err != nil {
+			return err
+		}
+		both = both || reached
 	}
 	switch {
 	case both && sends:
@@ -105,6 +109,26 @@ func (l *look) giveBack(ctx context.Context) error {
 		return nil
 	}
 	return l.Steer(ctx, l.view, nil)
+}
+
+// reachesCanary tells whether requests to the user's Service would reach pods of a canary, beside a stable version that
+// serves. The endpoints of each Service follow pods with a delay of their own: the user's may list pods that are none of
+// the canary's any more, or none at all.
+func (l *look) reachesCanary(ctx context.Context, own []corev1.Service, names split.Names, ready map[string]podSet) (bool, error) {
+	others := ready[names.Service].without(ready[names.Stable])
+	stable := slices.IndexFunc(own, func(s corev1.Service) bool { return s.Name == names.Stable })
+	switch {
+	case stable < 0 || len(ready[names.Stable]) == 0:
+		return false, nil
+	case len(ready[names.Canary]) > 0:
+		return true, nil
+	case len(others) == 0:
+		return false, nil
+	}
+	selector := maps.Clone(own[stable].Spec.Selector)
+	delete(selector, l.workload.HashLabel)
+	live, err := l.livePods(ctx, l.workload.Namespace, selector)
+	return !others.within(live), err
 }
 
 // divided returns the names of the user's Services beside which sluice's stand, or for which a route has a record of

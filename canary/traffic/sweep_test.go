@@ -1,6 +1,7 @@
 package traffic
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -9,6 +10,8 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"sluice.dev/sluice/canary"
 	"sluice.dev/sluice/canary/traffic/split"
@@ -85,6 +88,55 @@ func TestWhatIsOthersStays(t *testing.T) {
 	w.workload.Kind = "StatefulSet"
 	w.workload.Name = "blog"
 	require.Empty(t, w.sweep(), "a StatefulSet of the same name is another workload")
+}
+
+// TestARouteIsGivenBackOnceTheServiceListsNoPodOfTheCanary: its endpoints follow with a delay of their own. Pods that a
+// native rollout makes meanwhile are not waited for.
+func TestARouteIsGivenBackOnceTheServiceListsNoPodOfTheCanary(t *testing.T) {
+	pod := func(uid string) *corev1.Pod {
+		made := podOf(uid, corev1.PodRunning, "app", "web", "pod-template-hash", "x")
+		made.UID = types.UID(uid)
+		return made
+	}
+	ending := pod("other-0")
+	ending.DeletionTimestamp, ending.Finalizers = &metav1.Time{Time: time.Now()}, []string{"test/stays"}
+	tests := map[string]struct {
+		canary int // ready pods of the canary's Service
+		others []client.Object
+		waits  bool
+	}{
+		"the canary's pods are there":     {canary: 1, others: []client.Object{pod("other-0")}, waits: true},
+		"they are being deleted":          {others: []client.Object{ending}, waits: true},
+		"they are gone":                   {waits: true},
+		"others are there that will stay": {others: []client.Object{pod("other-0")}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			route := httpRoute("a", "web")
+			objects := slices.Concat(behind("web", "other", 1), endpointsOf("web-stable", 2), endpointsOf("web-canary", test.canary), behind("web", "web-stable", 2))
+			w := makeWorld(t, slices.Concat(objects, test.others, []client.Object{serviceOf("web"), route, pod("web-stable-0"), pod("web-stable-1")})...)
+			before := content(w.route(route))
+			w.divide(0)
+			divided := w.route(route)
+			divided.SetCreationTimestamp(metav1.Time{Time: w.now})
+			require.NoError(t, w.client.Update(t.Context(), divided))
+			swept(w)
+			look := func() {
+				again, err := w.Sweep(t.Context(), w.workload)
+				require.NoError(t, err)
+				require.True(t, again)
+			}
+			look()
+			if !test.waits {
+				require.Equal(t, before, content(w.route(route)))
+				return
+			}
+			require.NotEqual(t, before, content(w.route(route)))
+			w.now = w.now.Add(settles)
+			look()
+			require.Equal(t, before, content(w.route(route)), "not for ever")
+		})
+	}
 }
 
 // TestTheServicesStayAsLongAsAGatewayMayLag: until it has accepted the route, at most a minute; five seconds where it
