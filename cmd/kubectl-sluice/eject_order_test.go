@@ -49,6 +49,22 @@ func inFront(workload string, w *world) []runtime.Object {
 	return append(newSetWorld().objects(), servicesOf("StatefulSet", "db", hashes, "controller-revision-hash")...)
 }
 
+// TestSluicesServicesGoOnceGatewaysActOnWhatASluiceThatIsAliveGaveBack: it did so a second ago.
+func TestSluicesServicesGoOnceGatewaysActOnWhatASluiceThatIsAliveGaveBack(t *testing.T) {
+	for kind, grace := range map[string]time.Duration{"Ingress": canary.Unsaid, "HTTPRoute": 2 * time.Second} {
+		t.Run(kind, func(t *testing.T) {
+			w := newWorld()
+			s := newSession(append(written(time.Second, plain(t, kind)), inFront("Deployment/web", w)...)...)
+			s.permit()
+			s.live(t, w)
+			writes := s.time()
+			require.Zero(t, s.run(t, "eject", "deploy/web", "--leave-paused", "--yes"), s.err.String())
+			services := slices.IndexFunc(*writes, func(w timed) bool { return w.resource == "services" })
+			require.Equal(t, grace-time.Second, (*writes)[services].after, "%v", *writes)
+		})
+	}
+}
+
 // TestEjectLetsGatewaysActOnARouteBeforePodsGo: two seconds after the route's last write where they say that they have
 // accepted it, five where they say nothing, whoever wrote it. Sluice's Services go as long after they were needed.
 func TestEjectLetsGatewaysActOnARouteBeforePodsGo(t *testing.T) {

@@ -42,6 +42,8 @@ type front struct {
 	// parts are those that hold something of sluice's, strays the canary Ingresses of none of them.
 	parts  []part
 	strays []part
+	// returned send their requests to the Service itself, beside which sluice's stand.
+	returned []part
 	// others are divided by another workload's release, between the same Services.
 	others []part
 	// claimed are routes of which this program owns fields.
@@ -141,6 +143,12 @@ func withoutEmpty(route *unstructured.Unstructured) {
 func (p part) aside(of workload.Ref) (*unstructured.Unstructured, bool) {
 	result, err := p.provider().Split(p.route, split.Share{Names: p.names, Workload: subjectOf(of)})
 	return result.Route, err == nil
+}
+
+// sends tells whether the route sends requests to the Service.
+func (p part) sends() bool {
+	reading, err := p.provider().Read(p.route, p.canary, p.names)
+	return err == nil && reading.None == ""
 }
 
 // waiting says what the route's provider has not accepted yet, empty where it has, or does not say.

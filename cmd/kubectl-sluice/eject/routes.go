@@ -148,6 +148,8 @@ func (f *front) find(item *Item, routes []route, services []split.Names) error {
 			}
 			if at != toService {
 				f.parts = append(f.parts, p)
+			} else if p.sends() {
+				f.returned = append(f.returned, p)
 			}
 		}
 	}

@@ -38,12 +38,12 @@ func (e *Ejector) wrote(item *Item, p part) {
 // taken says what gateways have not taken up yet of what was written, by whomever. Nobody waits for ever: a gateway that
 // accepts nothing may be gone.
 func (e *Ejector) taken(item *Item, f *front) wait {
-	for _, p := range slices.Concat(f.parts, f.claimed) {
+	parts := slices.Concat(f.parts, f.claimed, f.returned)
+	for _, p := range parts {
 		if waits := e.accepted(item, p); waits != (wait{}) {
 			return waits
 		}
 	}
-	parts := slices.Concat(f.parts, f.claimed)
 	for _, w := range item.traffic.written {
 		parts = append(parts, w.part) // nothing of sluice's may be left on it
 	}
