@@ -22,7 +22,7 @@ type Traffic struct {
 	// Unnamed: a Service is not there, and the label of the pods that it would select is not known yet.
 	Unnamed bool
 	// StableEndpoints and CanaryEndpoints are how many ready pods the versions' Services have; of several
-	// Services, the one with the fewest.
+	// Services, the one with the fewest. Those of the canary's are pods of its version that nobody has deleted.
 	StableEndpoints, CanaryEndpoints int32
 	// Unlisted: a Service of sluice's has no endpoints object yet, not even an empty one. A gateway takes that for a
 	// backend that does not exist.
@@ -30,6 +30,8 @@ type Traffic struct {
 	// OnlyStable and OnlyCanary: the Services themselves have no ready pods but those of the one version. Endpoints
 	// follow pods with a delay, of a second where a write of them fails.
 	OnlyStable, OnlyCanary bool
+	// Empty: a Service of the user's has no ready pod, although one of sluice's beside it has.
+	Empty bool
 }
 
 // Found is what was found in front of a workload, for people.
@@ -67,6 +69,10 @@ type Route struct {
 // get no requests yet, before pods go that got some, and before native controllers may take any. The controller of
 // ingress-nginx reloads at most every 3.3 s by default.
 const Unsaid = 5 * time.Second
+
+// TakesUp is how long any other one is given to act on a route that it has accepted, before Services go to which it may
+// send requests still.
+const TakesUp = 2 * time.Second
 
 // Share is how requests are divided between the stable version and the canary.
 type Share struct {

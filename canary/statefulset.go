@@ -168,6 +168,9 @@ func (s statefulSet) abort(now time.Time) Move {
 	if move := s.empty(append(s.strays(), s.canaries()...), now); move != nil {
 		return *move
 	}
+	if s.Workload.ObservedGeneration < s.Workload.Generation {
+		return Move{Wait: lookEvery} // its controller may make another pod of the canary's version
+	}
 	return s.rest(now)
 }
 

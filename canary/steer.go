@@ -23,6 +23,9 @@ func (o Observed) steer(want *Share, now time.Time) *Move {
 			return move
 		}
 	}
+	if want == nil && t.divided() && t.Empty {
+		return awaits("the endpoints of the Service itself", o.since())
+	}
 	if !t.at(want) {
 		return &Move{Write: &Write{Steer: &Steering{Share: want}}}
 	}
@@ -183,7 +186,7 @@ func (o Observed) giveBack(now time.Time) *Move {
 	switch {
 	case o.Traffic.Lost && o.Traffic.StableEndpoints > 0:
 		return nil // there is nothing to give them back to; the stable version's own Service serves
-	case o.Traffic.divided() && !o.Traffic.OnlyStable && o.Traffic.StableEndpoints > 0 && !o.Release.overdue(now):
+	case o.Traffic.divided() && (!o.Traffic.OnlyStable || o.Traffic.Empty) && o.Traffic.StableEndpoints > 0 && !o.Release.overdue(now):
 		return &Move{Wait: lookAtEndpoints}
 	}
 	if move := o.steer(nil, now); move != nil && move.Write != nil {

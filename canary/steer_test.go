@@ -42,6 +42,10 @@ func TestRequestsMoveBeforePods(t *testing.T) {
 		o.Release.Phase, o.ReplicaSets = Progressing, o.ReplicaSets[:1]
 		o.Traffic.Routes[0].Share, o.Traffic.CanaryEndpoints = stableAlone, 0
 	}
+	gone := func(o *Observed) { // the canary's pods are
+		o.ReplicaSets = o.ReplicaSets[:1]
+		o.Traffic.CanaryEndpoints, o.Traffic.OnlyStable = 0, true
+	}
 	ready := func(o *Observed) { // the canary's pods are available, their weight is not written
 		o.Release.Phase, o.Traffic.Routes[0].Share = Progressing, stableAlone
 	}
@@ -150,6 +154,12 @@ func TestRequestsMoveBeforePods(t *testing.T) {
 		"pods go once it has": {
 			given: []func(*Observed){aborted}, want: resizes(0),
 		},
+		"then the route is given back": {
+			given: []func(*Observed){aborted, gone}, want: steers(nil),
+		},
+		"but not to a Service without endpoints, which was made again": {
+			given: []func(*Observed){aborted, gone, func(o *Observed) { o.Traffic.Empty = true }}, want: waits(lookAtEndpoints),
+		},
 		"a gateway that never answers holds up an abort for the step's deadline alone": {
 			given: []func(*Observed){aborted, late, func(o *Observed) {
 				o.Traffic.Routes[0].Waiting, o.Traffic.Routes[0].Changed = "it is not accepted", now.Add(-time.Hour)
@@ -160,6 +170,9 @@ func TestRequestsMoveBeforePods(t *testing.T) {
 		},
 		"a step that is approved goes to the Service itself before it is promoted": {
 			given: []func(*Observed){promoted}, want: steers(nil),
+		},
+		"but not to a Service without endpoints": {
+			given: []func(*Observed){promoted, func(o *Observed) { o.Traffic.Empty = true }}, want: waits(lookAtRoutes),
 		},
 		"it is promoted once it is there": {
 			given: []func(*Observed){promoted, func(o *Observed) { o.Traffic.Routes[0].Share = nil }, silent(Unsaid)}, want: becomes(Promoting, ""),
@@ -221,4 +234,17 @@ func TestRequestsMoveBeforePods(t *testing.T) {
 			test.want(t, Next(o, now))
 		})
 	}
+}
+
+// TestAnAbortedStatefulSetKeepsItsRoutesUntilItsControllerKnows that the gate is closed: it may make one more pod of the
+// canary's version.
+func TestAnAbortedStatefulSetKeepsItsRoutesUntilItsControllerKnows(t *testing.T) {
+	now := time.Unix(1000000, 0)
+	o := behindARoute(now)
+	o.Kind, o.Release.Phase, o.Workload.Generation, o.Workload.ObservedGeneration = StatefulSet, Aborted, 8, 7
+	o.Workload.Current = o.Release.Stable
+	o.Traffic.Routes[0].Share, o.Traffic.CanaryEndpoints, o.Traffic.OnlyStable = stableAlone, 0, true
+	require.Nil(t, statefulSet{o}.abort(now).Write)
+	o.Workload.ObservedGeneration = 8
+	require.NotNil(t, statefulSet{o}.abort(now).Write)
 }

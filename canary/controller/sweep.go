@@ -13,6 +13,7 @@ import (
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"sluice.dev/sluice/canary"
+	"sluice.dev/sluice/canary/traffic"
 )
 
 // servingAgain is when to look again at a canary that serves in place of stable pods.
@@ -21,10 +22,14 @@ const servingAgain = time.Second
 // tidy leaves nothing of a release at a workload that has none. It returns when to go on, 0: it is done.
 func (r *reconciler) tidy(ctx context.Context, s *snapshot) (again time.Duration, err error) {
 	r.lost(s)
-	if again, err = r.sweepTraffic(ctx, s); err != nil {
+	left, err := r.sweepTraffic(ctx, s)
+	if err != nil {
 		return 0, err
 	}
-	if r.kind == deploymentKind { // sluice makes no pods for a StatefulSet
+	if left != traffic.Nothing {
+		again = lookAgain
+	}
+	if r.kind == deploymentKind && left != traffic.Requests { // sluice makes no pods for a StatefulSet
 		canary, err := r.sweep(ctx, s)
 		if err != nil {
 			return 0, err

@@ -2,12 +2,12 @@ package controller
 
 import (
 	"context"
-	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 
 	"sluice.dev/sluice/canary"
 	"sluice.dev/sluice/canary/traffic"
+	"sluice.dev/sluice/canary/traffic/split"
 )
 
 // observeTraffic reads what stands in front of the workload.
@@ -51,11 +51,12 @@ func (s *snapshot) versions() (stable, canaryValue string) {
 	return stable, canary.CanaryHash(s.release)
 }
 
-// sweepTraffic gives back what the release of a workload left divided. It returns when to go on, 0: it is done.
-func (r *reconciler) sweepTraffic(ctx context.Context, s *snapshot) (again time.Duration, err error) {
-	left, err := r.router.Sweep(ctx, r.behind(s))
-	if left {
-		again = lookAgain
+// sweepTraffic gives back what the release of a workload left divided.
+func (r *reconciler) sweepTraffic(ctx context.Context, s *snapshot) (traffic.Left, error) {
+	w := r.behind(s)
+	if s.workload != nil {
+		w.Written = split.Written(s.workload.object, nil)
+		w.Promoted = s.workload.object.GetLabels()[canary.PhaseLabel] == string(canary.Promoting)
 	}
-	return again, err
+	return r.router.Sweep(ctx, w)
 }

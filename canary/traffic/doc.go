@@ -57,15 +57,17 @@
 //	the routes of the namespace, of the kinds that the cluster knows     and IngressClasses, where there are Ingresses
 //	ReferenceGrants of the namespace                                     and the routes of the namespaces they name
 //	endpoints of those Services and of sluice's own                      where a route is divided, or can be
+//	the pods that the canary's Service selects                           where it has endpoints
 //	one pod that a Service selects and the workload does not             until a route of the Service is divided
 //	what is bound to Services by their names, of the kinds in question   until each route in question is divided
 //
 // and nothing that grows with the cluster but for the IngressClasses, which are few. That a kind is not known is
 // remembered for half a minute, since asking for it costs a discovery of the whole API.
 //
-// A sweep lists sluice's Services of the workload and the routes of its namespace: the garbage collector takes the
-// Services of a deleted workload away before its routes are given back. It is made when a release ends, and when
-// something of one that is over wakes the controller.
+// A sweep lists the namespace's Services and its routes: the garbage collector takes the Services of a deleted workload
+// away before its routes are given back. It is made when a release ends, and when something of one that is over wakes the
+// controller. Where it finds a route divided, which somebody else's end of a release leaves, it lists endpoints and the
+// pods that the user's Service selects.
 //
 // # Decisions
 //

@@ -340,7 +340,9 @@ func (l *look) finish(ctx context.Context, candidates []*service) error {
 	if err != nil {
 		return err
 	}
-	v.count(ready)
+	if err := l.count(ctx, ready); err != nil {
+		return err
+	}
 	if len(l.seen) == 0 && len(l.notes) == 0 {
 		return nil
 	}
@@ -351,23 +353,44 @@ func (l *look) finish(ctx context.Context, candidates []*service) error {
 	return nil
 }
 
+// ofCanary counts the endpoints of the Service of a canary that are pods of its version, and that nobody has deleted:
+// endpoints follow pods, and what a Service selects, with a delay.
+func (l *look) ofCanary(ctx context.Context, s *service, listed podSet) (count int32, err error) {
+	if s.canary == nil || len(listed) == 0 {
+		return 0, nil
+	}
+	pods, err := l.pods(ctx, s.canary)
+	for _, pod := range pods {
+		if listed[pod.UID] && pod.DeletionTimestamp == nil {
+			count++
+		}
+	}
+	return count, err
+}
+
 // count says what the ready pods behind each Service come to.
-func (v *View) count(ready map[string]podSet) {
-	state := &v.State
+func (l *look) count(ctx context.Context, ready map[string]podSet) error {
+	state := &l.view.State
 	state.OnlyStable, state.OnlyCanary = true, true
-	for i, s := range v.services {
+	for i, s := range l.view.services {
 		own, stable, onCanary := ready[s.names.Service], ready[s.names.Stable], ready[s.names.Canary]
 		if s.lost != "" {
 			own = nil // they are not the workload's
 		}
 		state.Unlisted = state.Unlisted || s.lost == "" && (stable == nil || onCanary == nil)
+		state.Empty = state.Empty || s.lost == "" && len(own) == 0 && len(stable)+len(onCanary) > 0
 		state.OnlyStable = state.OnlyStable && own.within(stable) && len(onCanary) == 0
 		state.OnlyCanary = state.OnlyCanary && own.within(onCanary)
 		if i == 0 || int32(len(stable)) < state.StableEndpoints {
 			state.StableEndpoints = int32(len(stable)) // as many as a namespace has pods
 		}
-		if i == 0 || int32(len(onCanary)) < state.CanaryEndpoints {
-			state.CanaryEndpoints = int32(len(onCanary))
+		ofCanary, err := l.ofCanary(ctx, s, onCanary)
+		if err != nil {
+			return err
+		}
+		if i == 0 || ofCanary < state.CanaryEndpoints {
+			state.CanaryEndpoints = ofCanary
 		}
 	}
+	return nil
 }

@@ -42,18 +42,17 @@ func (r *Router) selectsOthers(ctx context.Context, w Workload, s *service) (str
 	return "", nil
 }
 
-// livePods returns those that have labels and that nobody has deleted.
-func (r *Router) livePods(ctx context.Context, namespace string, has labels.Set) (podSet, error) {
+// pods returns those that a Service selects, as metadata.
+func (r *Router) pods(ctx context.Context, s *corev1.Service) ([]metav1.PartialObjectMetadata, error) {
 	pods := &metav1.PartialObjectMetadataList{}
 	pods.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("PodList"))
-	if err := r.client.List(ctx, pods, client.InNamespace(namespace), client.MatchingLabels(has)); err != nil {
-		return nil, fmt.Errorf("listing pods of namespace %s: %w", namespace, err)
+	if len(s.Spec.Selector) == 0 {
+		return nil, nil
 	}
-	live := podSet{}
-	for _, pod := range pods.Items {
-		live[pod.UID] = pod.DeletionTimestamp == nil
+	if err := r.client.List(ctx, pods, client.InNamespace(s.Namespace), client.MatchingLabels(s.Spec.Selector)); err != nil {
+		return nil, fmt.Errorf("listing pods that service %s/%s selects: %w", s.Namespace, s.Name, err)
 	}
-	return live, nil
+	return pods.Items, nil
 }
 
 // negated returns the requirement that fits exactly where another does not; false where there is none.

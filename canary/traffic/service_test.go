@@ -1,6 +1,7 @@
 package traffic
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -179,11 +180,26 @@ func TestEndpointsAreThoseOfTheServiceWithTheFewest(t *testing.T) {
 		objects = append(objects, endpointsOf(service, ready)...)
 	}
 	w := makeWorld(t, append(objects, serviceOf("web"), serviceOf("admin"), httpRoute("a", "web", "admin"))...)
+	w.stand()
+	for i := range 3 {
+		for _, service := range []string{"web-canary", "admin-canary"} {
+			require.NoError(t, w.client.Create(t.Context(), podIn(fmt.Sprintf("%s-%d", service, i), "bbb")))
+		}
+	}
 	state := w.look().State
 	require.EqualValues(t, 8, state.StableEndpoints)
 	require.EqualValues(t, 2, state.CanaryEndpoints)
 	require.False(t, state.Unlisted)
 	require.False(t, state.OnlyStable || state.OnlyCanary, "web has pods of neither")
+}
+
+// TestOnlyPodsOfTheCanaryCountAsItsEndpoints: its Service selected the version before, whose pods are about to go, and
+// its endpoints follow with a delay.
+func TestOnlyPodsOfTheCanaryCountAsItsEndpoints(t *testing.T) {
+	w := makeWorld(t, append(endpointsOf("web-canary", 3), serviceOf("web"), httpRoute("a", "web"),
+		podIn("web-canary-0", "bbb"), podIn("web-canary-1", "old"))...)
+	w.stand()
+	require.EqualValues(t, 1, w.look().State.CanaryEndpoints, "the second is of another version, the third is gone")
 }
 
 // TestWhoseEndpointsTheServiceItselfHas: all pods of a Service are those of one version, or not.

@@ -16,39 +16,49 @@ import (
 	"sluice.dev/sluice/canary/traffic/split"
 )
 
+// settles is how long a gateway may take to accept a route that was given back, before sluice's Services go, and how
+// long pods of a canary may take to go while nothing changes, before a route is given back beside them.
+const settles = time.Minute
+
+// Left is what a sweep has left to do.
+type Left int
+
 const (
-	// settles is how long a gateway may take to take up a route that was given back, before sluice's Services go.
-	settles = time.Minute
+	// Nothing is left.
+	Nothing Left = iota
+	// Routes, or their gateways, are on the way back.
+	Routes
+	// Requests may still be sent to a canary, whose pods have to stay as long.
+	Requests
 )
 
 // Sweep gives back the routes of a workload that has no release, or does not exist any more, by one write at a time,
-// and takes sluice's Services away once no gateway sends requests there. It returns whether something is left to do.
-func (r *Router) Sweep(ctx context.Context, w Workload) (again bool, err error) {
-	own := &corev1.ServiceList{}
-	err = r.client.List(ctx, own, client.InNamespace(w.Namespace), client.MatchingLabels{canary.WorkloadLabel: canary.WorkloadLabelValue(w.Name)})
-	if err != nil {
-		return false, fmt.Errorf("listing sluice's services of namespace %s: %w", w.Namespace, err)
+// and takes sluice's Services away once no gateway sends requests there.
+func (r *Router) Sweep(ctx context.Context, w Workload) (Left, error) {
+	list := &corev1.ServiceList{}
+	if err := r.client.List(ctx, list, client.InNamespace(w.Namespace)); err != nil {
+		return Nothing, fmt.Errorf("listing services of namespace %s: %w", w.Namespace, err)
 	}
-	items := slices.DeleteFunc(own.Items, func(s corev1.Service) bool { return !w.belongs(&s) })
-	if again, err := r.sweepRoutes(ctx, w, items); again || err != nil {
-		return again, err
+	own := slices.DeleteFunc(slices.Clone(list.Items), func(s corev1.Service) bool { return !w.belongs(&s) })
+	if left, err := r.sweepRoutes(ctx, w, list.Items, own); left != Nothing || err != nil {
+		return left, err
 	}
-	for i := range items {
-		if items[i].DeletionTimestamp != nil {
+	for i := range own {
+		if own[i].DeletionTimestamp != nil {
 			continue
 		}
-		if err := r.deleteService(ctx, &items[i]); err != nil {
-			return false, err
+		if err := r.deleteService(ctx, &own[i]); err != nil {
+			return Nothing, err
 		}
 	}
-	return false, nil
+	return Nothing, nil
 }
 
 // sweepRoutes returns whether a route is, or its gateway may be, on the way back still.
-func (r *Router) sweepRoutes(ctx context.Context, w Workload, own []corev1.Service) (again bool, err error) {
+func (r *Router) sweepRoutes(ctx context.Context, w Workload, all, own []corev1.Service) (left Left, err error) {
 	l := &look{Router: r, workload: w, view: &View{workload: w}}
 	if err := l.read(ctx); err != nil {
-		return false, err
+		return Nothing, err
 	}
 	for _, name := range l.divided(own) {
 		names := split.NamesOf(name)
@@ -56,7 +66,9 @@ func (r *Router) sweepRoutes(ctx context.Context, w Workload, own []corev1.Servi
 			p := part{route: route, names: names, companion: l.companion(route, names)}
 			share := l.share(p)
 			if share == nil && !l.isLeft(p, own) {
-				again = again || r.lags(p)
+				if r.lags(p) {
+					left = Routes
+				}
 				continue
 			}
 			if share != nil && share.Workload != w.subject() {
@@ -66,69 +78,93 @@ func (r *Router) sweepRoutes(ctx context.Context, w Workload, own []corev1.Servi
 		}
 	}
 	if len(l.view.parts) > 0 {
-		return true, l.giveBack(ctx, own)
+		return l.giveBack(ctx, all)
 	}
 	for _, name := range slices.Sorted(maps.Keys(l.canaries)) {
 		if canary := l.canaries[name]; len(recorded(canary, w.subject())) > 0 { // the Ingress beside which it stood is gone
-			return true, r.deleteCanary(ctx, canary)
+			return Routes, r.deleteCanary(ctx, canary)
 		}
 	}
-	return again, nil
+	return left, nil
 }
 
 // giveBack makes the next write towards routes without sluice's Services. Where the stable version serves, what is sent
-// to a canary goes there first, and its pods, which no release needs, are given a minute to go, from the user's Service
-// as well: else they would get requests by their number.
-func (l *look) giveBack(ctx context.Context, own []corev1.Service) error {
-	var services []string
-	sends, changed := false, time.Time{}
-	for i, p := range l.view.parts {
-		route := l.view.State.Routes[i]
-		services = append(services, p.names.Service, p.names.Stable, p.names.Canary)
-		sends = sends || (route.Share != nil && *route.Share != canary.Share{})
-		if route.Changed.After(changed) {
-			changed = route.Changed
-		}
-	}
-	ready, err := l.endpoints(ctx, l.workload.Namespace, services)
+// to a canary goes there first, and its pods, which no release needs, are given their time to go: else they would get
+// requests by their number. Nothing of that is done for a version that goes on.
+func (l *look) giveBack(ctx context.Context, services []corev1.Service) (Left, error) {
+	early, changed, err := l.tooEarly(ctx, services)
 	if err != nil {
-		return err
+		return Nothing, err
 	}
-	both := false
-	for _, p := range l.view.parts {
-		reached, err := l.reachesCanary(ctx, own, p.names, ready)
-		if err != nil {
-			return err
+	if !early || l.workload.Promoted {
+		return Routes, l.Steer(ctx, l.view, nil)
+	}
+	for _, route := range l.view.State.Routes {
+		if route.Share != nil && *route.Share != (canary.Share{}) {
+			return Requests, l.Steer(ctx, l.view, &canary.Share{})
 		}
-		both = both || reached
 	}
 	switch {
-	case both && sends:
-		return l.Steer(ctx, l.view, &canary.Share{})
-	case both && l.kinds.now().Sub(changed) < settles:
-		return nil
+	case slices.ContainsFunc(l.view.parts, l.lags):
+		return Requests, nil
+	case l.kinds.now().Sub(changed) < settles:
+		return Routes, nil
 	}
-	return l.Steer(ctx, l.view, nil)
+	return Routes, l.Steer(ctx, l.view, nil)
 }
 
-// reachesCanary tells whether requests to the user's Service would reach pods of a canary, beside a stable version that
-// serves. The endpoints of each Service follow pods with a delay of their own: the user's may list pods that are none of
-// the canary's any more, or none at all.
-func (l *look) reachesCanary(ctx context.Context, own []corev1.Service, names split.Names, ready map[string]podSet) (bool, error) {
-	others := ready[names.Service].without(ready[names.Stable])
-	stable := slices.IndexFunc(own, func(s corev1.Service) bool { return s.Name == names.Stable })
-	switch {
-	case stable < 0 || len(ready[names.Stable]) == 0:
-		return false, nil
-	case len(ready[names.Canary]) > 0:
-		return true, nil
-	case len(others) == 0:
-		return false, nil
+// tooEarly tells whether requests to one of the user's Services would reach pods of a canary, or none, although the
+// stable version serves; and when that last changed, as far as can be seen.
+func (l *look) tooEarly(ctx context.Context, services []corev1.Service) (early bool, changed time.Time, err error) {
+	byName := map[string]*corev1.Service{}
+	for i := range services {
+		byName[services[i].Name] = &services[i]
 	}
-	selector := maps.Clone(own[stable].Spec.Selector)
-	delete(selector, l.workload.HashLabel)
-	live, err := l.livePods(ctx, l.workload.Namespace, selector)
-	return !others.within(live), err
+	var names []string
+	for _, p := range l.view.parts {
+		names = append(names, p.names.Service, p.names.Stable)
+	}
+	ready, err := l.endpoints(ctx, l.workload.Namespace, names)
+	if err != nil {
+		return false, time.Time{}, err
+	}
+	changed = l.workload.Written
+	for i, p := range l.view.parts {
+		user, stable, canary := byName[p.names.Service], byName[p.names.Stable], byName[p.names.Canary]
+		if user == nil || stable == nil || canary == nil || len(ready[stable.Name]) == 0 {
+			continue
+		}
+		pods, err := l.pods(ctx, user)
+		if err != nil {
+			return false, time.Time{}, err
+		}
+		version := canary.Spec.Selector[l.workload.HashLabel]
+		if version == stable.Spec.Selector[l.workload.HashLabel] {
+			version = "" // it was promoted
+		}
+		live, reached := podSet{}, false
+		for _, pod := range pods {
+			changed = latest(changed, pod.CreationTimestamp.Time)
+			if pod.DeletionTimestamp != nil {
+				changed = latest(changed, pod.DeletionTimestamp.Time)
+				continue
+			}
+			live[pod.UID] = true
+			reached = reached || version != "" && pod.Labels[l.workload.HashLabel] == version
+		}
+		// The endpoints of each Service follow pods with a delay of their own: these may be those of pods that are gone.
+		listed := ready[user.Name]
+		early = early || reached || len(listed) == 0 || !listed.without(ready[stable.Name]).within(live)
+		changed = latest(changed, l.view.State.Routes[i].Changed)
+	}
+	return early, changed, nil
+}
+
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // divided returns the names of the user's Services beside which sluice's stand, or for which a route has a record of
@@ -156,14 +192,17 @@ func (l *look) isLeft(p part, own []corev1.Service) bool {
 	return mine && differs(p, nil)
 }
 
-// lags tells whether the provider of a route that was given back may send requests to sluice's Services still.
+// lags tells whether the provider of a route may do what the route said before.
 func (r *Router) lags(p part) bool {
-	reading, err := providerOf(p.route).Read(p.route, nil, p.names)
+	reading, err := providerOf(p.route).Read(p.route, p.companion, p.names)
 	if err != nil || reading.None != "" {
 		return false
 	}
-	since := r.kinds.now().Sub(split.Written(p.route, nil))
-	return reading.Waiting != "" && since < settles || split.Silent(p.route.GroupVersionKind().GroupKind()) && since < canary.Unsaid
+	since, takesUp := r.kinds.now().Sub(split.Written(p.route, p.companion)), canary.TakesUp
+	if split.Silent(p.route.GroupVersionKind().GroupKind()) {
+		takesUp = canary.Unsaid
+	}
+	return since < takesUp || (reading.Waiting != "" && since < settles)
 }
 
 // recorded returns the Services of which a route has a record of a workload's release, of any where it is empty; those

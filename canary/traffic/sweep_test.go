@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -90,64 +91,132 @@ func TestWhatIsOthersStays(t *testing.T) {
 	require.Empty(t, w.sweep(), "a StatefulSet of the same name is another workload")
 }
 
-// TestARouteIsGivenBackOnceTheServiceListsNoPodOfTheCanary: its endpoints follow with a delay of their own. Pods that a
-// native rollout makes meanwhile are not waited for.
-func TestARouteIsGivenBackOnceTheServiceListsNoPodOfTheCanary(t *testing.T) {
-	pod := func(uid string) *corev1.Pod {
-		made := podOf(uid, corev1.PodRunning, "app", "web", "pod-template-hash", "x")
-		made.UID = types.UID(uid)
-		return made
-	}
-	ending := pod("other-0")
-	ending.DeletionTimestamp, ending.Finalizers = &metav1.Time{Time: time.Now()}, []string{"test/stays"}
+// endedElsewhere is a workload whose release somebody else ended just now, long after its route was written: everything goes to
+// the stable version.
+func (w *world) endedElsewhere(weight int32) (route *unstructured.Unstructured, before string) {
+	route = httpRoute("a", "web")
+	require.NoError(w.t, w.client.Create(w.t.Context(), route))
+	before = content(w.route(route))
+	w.divide(weight)
+	w.now = w.now.Add(time.Hour)
+	swept(w)
+	w.workload.Written = w.now
+	return route, before
+}
+
+func (w *world) sweepOnce() Left {
+	w.t.Helper()
+	left, err := w.Sweep(w.t.Context(), w.workload)
+	require.NoError(w.t, err)
+	return left
+}
+
+// podIn is one of the version whose pod-template-hash is given.
+func podIn(uid, hash string) *corev1.Pod {
+	made := podOf(uid, corev1.PodRunning, "app", "web", "pod-template-hash", hash)
+	made.UID = types.UID(uid)
+	return made
+}
+
+// TestARouteIsGivenBackOnceTheServiceListsTheStableVersion, and no pod of the canary: its endpoints follow pods with a
+// delay of their own. That is waited for as long as anything changes, but for a minute. Pods that a native rollout makes
+// meanwhile are not waited for.
+func TestARouteIsGivenBackOnceTheServiceListsTheStableVersion(t *testing.T) {
+	ending := podIn("other-0", "bbb")
+	ending.DeletionTimestamp, ending.Finalizers = &metav1.Time{Time: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}, []string{"test/stays"}
+	stable := slices.Concat(endpointsOf("web-stable", 2), []client.Object{podIn("web-stable-0", "aaa"), podIn("web-stable-1", "aaa")})
+	both, alone := behind("web", "other", 1), behind("web", "web-stable", 2)
 	tests := map[string]struct {
-		canary int // ready pods of the canary's Service
-		others []client.Object
-		waits  bool
+		objects []client.Object
+		at      func(w *world)
+		early   bool
 	}{
-		"the canary's pods are there":     {canary: 1, others: []client.Object{pod("other-0")}, waits: true},
-		"they are being deleted":          {others: []client.Object{ending}, waits: true},
-		"they are gone":                   {waits: true},
-		"others are there that will stay": {others: []client.Object{pod("other-0")}},
+		"the canary's pods are there":            {objects: slices.Concat(stable, alone, both, []client.Object{podIn("other-0", "bbb")}), early: true},
+		"they are not listed yet":                {objects: slices.Concat(stable, alone, []client.Object{podIn("other-0", "bbb")}), early: true},
+		"they are being deleted, and listed":     {objects: slices.Concat(stable, alone, both, []client.Object{ending}), early: true},
+		"they are gone, and listed":              {objects: slices.Concat(stable, alone, both), early: true},
+		"nobody is listed":                       {objects: stable, early: true},
+		"they are being deleted, and not listed": {objects: slices.Concat(stable, alone, []client.Object{ending})},
+		"others are there that will stay":        {objects: slices.Concat(stable, alone, both, []client.Object{podIn("other-0", "ccc")})},
+		"the canary's version was promoted": {objects: slices.Concat(stable, alone, both, []client.Object{podIn("other-0", "bbb")}),
+			at: func(w *world) { w.workload.Promoted = true }},
+		"the stable version has no pods": {objects: slices.Concat(both, []client.Object{podIn("other-0", "bbb")})},
+		"the stable version's Service is gone": {objects: slices.Concat(stable, alone, both),
+			at: func(w *world) {
+				require.NoError(t, w.client.Delete(t.Context(), &corev1.Service{ObjectMeta: keyOf("web-stable")}))
+			}},
+		"the user's Service is gone": {objects: stable,
+			at: func(w *world) {
+				require.NoError(t, w.client.Delete(t.Context(), &corev1.Service{ObjectMeta: keyOf("web")}))
+			}},
+		"it selects others now": {objects: slices.Concat(stable, behind("web", "other", 1), []client.Object{func() client.Object {
+			pod := podOf("other-0", corev1.PodRunning, "app", "new")
+			pod.UID = "other-0"
+			return pod
+		}()}), at: func(w *world) {
+			user := w.get(&corev1.Service{ObjectMeta: keyOf("web")}).(*corev1.Service)
+			user.Spec.Selector = map[string]string{"app": "new"}
+			require.NoError(t, w.client.Update(t.Context(), user))
+		}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			route := httpRoute("a", "web")
-			objects := slices.Concat(behind("web", "other", 1), endpointsOf("web-stable", 2), endpointsOf("web-canary", test.canary), behind("web", "web-stable", 2))
-			w := makeWorld(t, slices.Concat(objects, test.others, []client.Object{serviceOf("web"), route, pod("web-stable-0"), pod("web-stable-1")})...)
-			before := content(w.route(route))
-			w.divide(0)
-			divided := w.route(route)
-			divided.SetCreationTimestamp(metav1.Time{Time: w.now})
-			require.NoError(t, w.client.Update(t.Context(), divided))
-			swept(w)
-			look := func() {
-				again, err := w.Sweep(t.Context(), w.workload)
-				require.NoError(t, err)
-				require.True(t, again)
+			objects := append([]client.Object{serviceOf("web")}, clones(test.objects)...)
+			w := makeWorld(t, objects...)
+			route, before := w.endedElsewhere(0)
+			if test.at != nil {
+				test.at(w)
 			}
-			look()
-			if !test.waits {
+			require.Equal(t, Routes, w.sweepOnce())
+			if !test.early {
 				require.Equal(t, before, content(w.route(route)))
 				return
 			}
+			w.now = w.now.Add(settles - time.Second)
+			require.Equal(t, Routes, w.sweepOnce())
 			require.NotEqual(t, before, content(w.route(route)))
-			w.now = w.now.Add(settles)
-			look()
+			w.now = w.now.Add(time.Second)
+			require.Equal(t, Routes, w.sweepOnce())
 			require.Equal(t, before, content(w.route(route)), "not for ever")
 		})
 	}
 }
 
-// TestTheServicesStayAsLongAsAGatewayMayLag: until it has accepted the route, at most a minute; five seconds where it
-// does not say.
+// clones are copies, since tests share what they are made of.
+func clones(of []client.Object) []client.Object {
+	var copies []client.Object
+	for _, o := range of {
+		copies = append(copies, o.DeepCopyObject().(client.Object))
+	}
+	return copies
+}
+
+// TestACanarysPodsStayUntilNothingIsSentThere: first the routes send everything to the stable version, and their
+// gateways have had their time for it.
+func TestACanarysPodsStayUntilNothingIsSentThere(t *testing.T) {
+	w := makeWorld(t, clones(slices.Concat([]client.Object{serviceOf("web"), podIn("web-stable-0", "aaa"), podIn("other-0", "bbb")},
+		endpointsOf("web-stable", 1), endpointsOf("web-canary", 1), behind("web", "web-stable", 1)))...)
+	route, _ := w.endedElsewhere(20)
+	require.Equal(t, Requests, w.sweepOnce())
+	require.Zero(t, split.Recorded(w.route(route))["web"].Weight)
+	written := w.route(route)
+	written.SetCreationTimestamp(metav1.Time{Time: w.now})
+	require.NoError(t, w.client.Update(t.Context(), written))
+	w.now = w.now.Add(canary.TakesUp - time.Second)
+	require.Equal(t, Requests, w.sweepOnce())
+	w.now = w.now.Add(time.Second)
+	require.Equal(t, Routes, w.sweepOnce())
+}
+
+// TestTheServicesStayAsLongAsAGatewayMayLag: until it has accepted the route, at most a minute, and two seconds in any
+// case; five seconds where it does not say.
 func TestTheServicesStayAsLongAsAGatewayMayLag(t *testing.T) {
 	tests := map[string]struct {
 		kind  string
 		stale bool
 		want  time.Duration
 	}{
-		"a gateway that accepted the route": {kind: "HTTPRoute"},
+		"a gateway that accepted the route": {kind: "HTTPRoute", want: 2 * time.Second},
 		"a gateway that did not yet":        {kind: "HTTPRoute", stale: true, want: time.Minute},
 		"nginx does not say":                {kind: "Ingress", want: 5 * time.Second},
 		"Istio does not say":                {kind: "VirtualService", want: 5 * time.Second},
@@ -165,17 +234,11 @@ func TestTheServicesStayAsLongAsAGatewayMayLag(t *testing.T) {
 			}
 			require.NoError(t, w.client.Update(t.Context(), given))
 			swept(w)
-			if test.want > 0 {
-				w.now = given.GetCreationTimestamp().Add(test.want - time.Second)
-				again, err := w.Sweep(t.Context(), w.workload)
-				require.NoError(t, err)
-				require.True(t, again)
-				require.Len(t, w.serviceNames(), 3)
-			}
+			w.now = given.GetCreationTimestamp().Add(test.want - time.Second)
+			require.Equal(t, Routes, w.sweepOnce())
+			require.Len(t, w.serviceNames(), 3)
 			w.now = given.GetCreationTimestamp().Add(test.want)
-			again, err := w.Sweep(t.Context(), w.workload)
-			require.NoError(t, err)
-			require.False(t, again)
+			require.Equal(t, Nothing, w.sweepOnce())
 			require.Equal(t, []string{"web"}, w.serviceNames())
 		})
 	}

@@ -9,13 +9,8 @@ import (
 	"sluice.dev/sluice/canary/traffic/split"
 )
 
-const (
-	// accepts is how long a gateway that says so may take to accept a route.
-	accepts = 30 * time.Second
-	// takesUp is how long it may take to act on one: it accepts it before it does. One that says nothing gets
-	// canary.Unsaid.
-	takesUp = 2 * time.Second
-)
+// accepts is how long a gateway that says so may take to accept a route.
+const accepts = 30 * time.Second
 
 // written is a part that this program wrote, as it was before, and when.
 type written struct {
@@ -74,7 +69,7 @@ func (p part) takesUp() time.Duration {
 	if split.Silent(p.route.GroupVersionKind().GroupKind()) {
 		return canary.Unsaid
 	}
-	return takesUp
+	return canary.TakesUp
 }
 
 // sinceWritten is how long ago anybody last wrote a part. This program remembers what it wrote: a canary Ingress that it
