@@ -37,6 +37,7 @@ type Namespace struct {
 	recorder *watch.Recorder
 	unjudged bool
 	gaps     bool
+	patience time.Duration
 	// rehearsals are the dry runs of writes, which are compared with what was stored at the end.
 	rehearsals []rehearsal
 }
@@ -70,6 +71,7 @@ func (e *Env) Namespace(t testing.TB, options ...Option) *Namespace {
 	n := &Namespace{
 		Name: object.Name, Env: e, Admin: e.Client(t, "admin"),
 		t: t, dir: filepath.Join(e.Dir, object.Name), home: filepath.Join(e.Dir, "home"), steps: object.Annotations[canary.StepsAnnotation],
+		patience: patience,
 	}
 	require.NoError(t, os.Mkdir(n.dir, 0o700)) // kubectl takes a comma, as test names have, for two files
 	_, err := n.Admin.CoreV1().Namespaces().Create(ctx, object, metav1.CreateOptions{})

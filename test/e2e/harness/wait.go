@@ -19,10 +19,13 @@ import (
 // patience is how long a test waits for what must happen; on an idle machine all of it takes a second.
 const patience = 60 * time.Second
 
+// Patient waits so long for what must happen in the Namespace, from now on.
+func (n *Namespace) Patient(d time.Duration) { n.patience = d }
+
 // Eventually waits until done returns nil.
 func (n *Namespace) Eventually(what string, done func(context.Context) error) {
 	n.t.Helper()
-	ctx, cancel := context.WithTimeout(n.t.Context(), patience)
+	ctx, cancel := context.WithTimeout(n.t.Context(), n.patience)
 	defer cancel()
 	retry := time.NewTicker(100 * time.Millisecond)
 	defer retry.Stop()
@@ -33,7 +36,7 @@ func (n *Namespace) Eventually(what string, done func(context.Context) error) {
 		}
 		select {
 		case <-ctx.Done():
-			require.NoError(n.t, err, "waited %s in vain until %s", patience, what)
+			require.NoError(n.t, err, "waited %s in vain until %s", n.patience, what)
 		case <-retry.C:
 		}
 	}

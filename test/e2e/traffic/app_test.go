@@ -95,15 +95,17 @@ func (a *app) share(image string, percent float64, requests int) {
 	a.measured(image, percent, requests)
 }
 
-// measured is share, and returns what the version got, in percent.
+// measured is share, and returns what the version got, in percent: of these requests and of those of the load meanwhile,
+// since Traefik counts them together.
 func (a *app) measured(image string, percent float64, requests int) float64 {
 	a.t.Helper()
 	took := plane.AwaitCanaryWeight(a.t, a.Name, percent)
 	answers := plane.Burst(a.t, gateway.Host(a.Name), requests)
 	require.Empty(a.t, answers.Lost())
+	answers = append(answers, a.load.Answers().Between(answers[0].At, time.Now())...)
 	got := answers.Shares()[image]
-	require.InDelta(a.t, percent, got, within, "%s of %d requests", image, requests)
-	a.t.Logf("%g %%: %.2f %% of %d requests went to %s; the gateway had it %s after the step waited", percent, got, requests, image, took.Round(time.Millisecond))
+	require.InDelta(a.t, percent, got, within, "%s of %d requests", image, len(answers))
+	a.t.Logf("%g %%: %.2f %% of %d requests went to %s; the gateway had it %s after the step waited", percent, got, len(answers), image, took.Round(time.Millisecond))
 	return got
 }
 

@@ -126,6 +126,7 @@ func TestNoRequestIsLostWhenSluiceIsKilledAfterEachOfItsWrites(t *testing.T) {
 
 func (l killedLife) run(t *testing.T, k *killer, kind gateway.Kind, m *meeting) {
 	a := start(t, kind, cmp.Or(l.steps, "20%, 60%"))
+	a.Patient(5 * time.Minute) // each write takes a start of sluice
 	if l.before != nil {
 		l.before(a)
 	}

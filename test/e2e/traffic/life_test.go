@@ -12,7 +12,6 @@ import (
 
 	"sluice.dev/sluice/canary"
 	"sluice.dev/sluice/test/e2e/gateway"
-	"sluice.dev/sluice/test/e2e/harness"
 )
 
 // TestNoRequestIsLostFromHoldToPromotion, and the canary gets none before its weight is written: its pods are
@@ -22,14 +21,14 @@ func TestNoRequestIsLostFromHoldToPromotion(t *testing.T) {
 	const late = "example/app:v2-late-2s"
 	each(t, func(t *testing.T, kind gateway.Kind) {
 		a := start(t, kind, "20%, 60%")
+		weight, release := plane.Env.Proxy.Hold(a.Name, writes("", `\"weight\":20`))
 		a.SetImage("web", late)
-		a.PodsOfEventually("web", late, 2)
-		weight, release := plane.Env.Proxy.Hold(a.Name, func(w harness.Write) bool { return w.Resource == kind.Resource.Resource })
 		select {
 		case <-weight:
 		case <-time.After(time.Minute):
 			require.Fail(t, "no weight was ever written")
 		}
+		a.PodsOfEventually("web", late, 2)
 		a.only(v1)
 		release()
 		a.WaitPhase("web", canary.Waiting, 1)
@@ -49,7 +48,7 @@ func TestNoRequestIsLostFromHoldToPromotion(t *testing.T) {
 }
 
 // seenLater is how much later than Traefik a test may see what was stored, where the machine is busy.
-const seenLater = 250 * time.Millisecond
+const seenLater = 500 * time.Millisecond
 
 // TestNoRequestIsLostByAnAbortAtAnyStep, and an aborted version gets none from soon after the abort on.
 func TestNoRequestIsLostByAnAbortAtAnyStep(t *testing.T) {

@@ -114,13 +114,19 @@ func TestFiveHundredWorkloadsOnOneConfigMap(t *testing.T) {
 	n.WaitDeployment("other", "it has the new config", func(d *appsv1.Deployment) bool { return digest(*d) != digest(before["other"]) })
 	require.Less(t, released(t, n, before), 500, "the others are not all done yet")
 
-	n.Eventually("the fan-out is half done", func(context.Context) error {
-		if released(t, n, before) < 200 {
+	killed := make(chan struct{})
+	env.Proxy.CrashAfter(n.Name, 150, func() { // right after a write, so that each that was stored is known
+		env.Sluice().Kill()
+		close(killed)
+	})
+	n.Eventually("sluice is killed in the middle", func(context.Context) error {
+		select {
+		case <-killed:
+			return nil
+		default:
 			return errors.New("not yet")
 		}
-		return nil
 	})
-	env.Sluice().Kill()
 	done := released(t, n, before)
 	require.Less(t, done, 500)
 	_, err = env.StartSluice(t.Context())
