@@ -26,9 +26,9 @@ type Left int
 const (
 	// Nothing is left.
 	Nothing Left = iota
-	// Routes, or their gateways, are on the way back.
+	// Routes are on the way back, and no requests are sent to a canary any more: its pods may go.
 	Routes
-	// Requests may still be sent to a canary, whose pods have to stay as long.
+	// Requests may be sent to a canary, by a route or by a gateway that lags behind it: its pods have to stay as long.
 	Requests
 )
 
@@ -54,7 +54,6 @@ func (r *Router) Sweep(ctx context.Context, w Workload) (Left, error) {
 	return Nothing, nil
 }
 
-// sweepRoutes returns whether a route is, or its gateway may be, on the way back still.
 func (r *Router) sweepRoutes(ctx context.Context, w Workload, all, own []corev1.Service) (left Left, err error) {
 	l := &look{Router: r, workload: w, view: &View{workload: w}}
 	if err := l.read(ctx); err != nil {
@@ -67,7 +66,7 @@ func (r *Router) sweepRoutes(ctx context.Context, w Workload, all, own []corev1.
 			share := l.share(p)
 			if share == nil && !l.isLeft(p, own) {
 				if r.lags(p) {
-					left = Routes
+					left = Requests
 				}
 				continue
 			}
@@ -97,7 +96,7 @@ func (l *look) giveBack(ctx context.Context, services []corev1.Service) (Left, e
 		return Nothing, err
 	}
 	if !early || l.workload.Promoted {
-		return Routes, l.Steer(ctx, l.view, nil)
+		return Requests, l.Steer(ctx, l.view, nil)
 	}
 	for _, route := range l.view.State.Routes {
 		if route.Share != nil && *route.Share != (canary.Share{}) {
@@ -110,7 +109,7 @@ func (l *look) giveBack(ctx context.Context, services []corev1.Service) (Left, e
 	case l.kinds.now().Sub(changed) < settles:
 		return Routes, nil
 	}
-	return Routes, l.Steer(ctx, l.view, nil)
+	return Requests, l.Steer(ctx, l.view, nil)
 }
 
 // tooEarly tells whether requests to one of the user's Services would reach pods of a canary, or none, although the
@@ -130,15 +129,15 @@ func (l *look) tooEarly(ctx context.Context, services []corev1.Service) (early b
 	}
 	changed = l.workload.Written
 	for i, p := range l.view.parts {
-		user, stable, canary := byName[p.names.Service], byName[p.names.Stable], byName[p.names.Canary]
-		if user == nil || stable == nil || canary == nil || len(ready[stable.Name]) == 0 {
+		user, stable, other := byName[p.names.Service], byName[p.names.Stable], byName[p.names.Canary]
+		if user == nil || stable == nil || other == nil || len(ready[stable.Name]) == 0 {
 			continue
 		}
 		pods, err := l.pods(ctx, user)
 		if err != nil {
 			return false, time.Time{}, err
 		}
-		version := canary.Spec.Selector[l.workload.HashLabel]
+		version := other.Spec.Selector[l.workload.HashLabel]
 		if version == stable.Spec.Selector[l.workload.HashLabel] {
 			version = "" // it was promoted
 		}

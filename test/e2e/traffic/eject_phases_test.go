@@ -36,13 +36,27 @@ type ejectedPhase struct {
 	// decided: how the release ends was decided, so that nobody says it; else it is left paused. Reverted: it ends
 	// with the stable version.
 	decided, reverted bool
+	// promote: the person who ejects it decides that it is promoted.
+	promote bool
 }
 
 const (
 	waitingPhase = "Waiting at 20 %"
+	waitingSet   = "Waiting, a StatefulSet"
 	lateV2       = "example/app:v2-late-4s" // a pod is ready four seconds after it was made
 	canaryHeader = "x-canary=yes"
 )
+
+// attendedPhases are those in which sluice is alive, and tidies up beside eject once it has ended the release.
+func attendedPhases() map[string]ejectedPhase {
+	all := ejectedPhases()
+	return map[string]ejectedPhase{
+		waitingPhase:               all[waitingPhase],
+		waitingSet:                 all[waitingSet],
+		"Waiting, to be promoted":  {weight: 20, decided: true, promote: true, reach: func(a *app) { a.hold(v2) }},
+		"Waiting, full size, at 0": {steps: "0%/100%, 100%", reach: func(a *app) { a.hold(v2) }},
+	}
+}
 
 func ejectedPhases() map[string]ejectedPhase {
 	return map[string]ejectedPhase{
@@ -59,7 +73,7 @@ func ejectedPhases() map[string]ejectedPhase {
 		"Waiting, with the requests that match": {steps: "0%/20%, 50%", header: canaryHeader,
 			options: []harness.Option{harness.Annotation(canary.MatchAnnotation, "header:"+canaryHeader)},
 			reach:   func(a *app) { a.hold(v2) }},
-		"Waiting, a StatefulSet": {set: true, weight: 20, reach: func(a *app) {
+		waitingSet: {set: true, weight: 20, reach: func(a *app) {
 			s := harness.Set{Namespace: a.Namespace}
 			s.SetImage(v2)
 			s.WaitPhase(canary.Waiting, 1)

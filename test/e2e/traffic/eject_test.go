@@ -38,9 +38,10 @@ func TestNoRequestIsLostByAnEject(t *testing.T) {
 	}
 	t.Run("sluice alive", func(t *testing.T) {
 		tests := map[string]func(*testing.T, *meeting){}
-		for _, kind := range gateway.Kinds {
-			tests[waitingPhase+", "+kind.Name] = func(t *testing.T, m *meeting) {
-				phases[waitingPhase].run(t, kind, m, nil)
+		attended := attendedPhases()
+		for _, app := range append(ejectedApps(attended), ejectedApp{waitingPhase, gateway.Kinds[1]}) {
+			tests[app.phase+", "+app.kind.Name] = func(t *testing.T, m *meeting) {
+				attended[app.phase].run(t, app.kind, m, nil)
 			}
 		}
 		together(t, tests)

@@ -120,7 +120,10 @@ func (a *app) onlyFurther(image string) {
 func (p ejectedPhase) eject(a *app) {
 	a.t.Helper()
 	args := []string{"eject", p.workload(), "--yes", "--timeout=60s"}
-	if !p.decided {
+	switch {
+	case p.promote:
+		args = append(args, "--promote")
+	case !p.decided:
 		args = append(args, "--leave-paused")
 	}
 	r := a.Plugin("admin", args...)
