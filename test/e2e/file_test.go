@@ -46,6 +46,7 @@ func TestTheOldVersionPutFromAFileInEveryPhaseReverts(t *testing.T) {
 	t.Parallel()
 	inEveryPhase(t, func(t *testing.T, n *harness.Namespace, p phase, proceed func()) {
 		stable := n.PodsOf("web", v1)
+		p.goesBack(n)
 		n.Replace(file(n, v1))
 		proceed()
 		d := n.WaitStable("web")

@@ -10,6 +10,7 @@ import (
 
 	"sluice.dev/sluice/canary"
 	"sluice.dev/sluice/test/e2e/harness"
+	"sluice.dev/sluice/test/e2e/watch"
 )
 
 // phase is a point in the life of a release of four pods, at which a test does something. Between the
@@ -35,6 +36,13 @@ func (p phase) applied() string {
 	return p.image
 }
 
+// goesBack tells the judge that v1 is applied next: the native rollout may be complete by now.
+func (p phase) goesBack(n *harness.Namespace) {
+	if p.promoted {
+		n.Mark("web", watch.Native)
+	}
+}
+
 func nothing() {}
 
 func reachWaiting(_ *testing.T, n *harness.Namespace) func() {
@@ -52,11 +60,11 @@ func reachAfter(act func(*harness.Namespace), match func(harness.Write) bool) fu
 		t.Helper()
 		n.WaitPhase("web", canary.Waiting, 1)
 		reached, release := env.Proxy.Hold(n.Name, match)
+		t.Cleanup(release) // where the test fails first
 		act(n)
 		select {
 		case <-reached:
 		case <-time.After(time.Minute):
-			release()
 			require.Fail(t, "sluice never came to the write that the test waits for")
 		}
 		return release
@@ -83,11 +91,28 @@ func deletesCanary(w harness.Write) bool {
 	return w.Resource == "replicasets" && w.Method == http.MethodDelete
 }
 
-func reachFinishing(_ *testing.T, n *harness.Namespace) func() {
+func endsRelease(w harness.Write) bool {
+	return w.Resource == "deployments" && strings.Contains(w.Body, `"sluice.dev/release":null`)
+}
+
+// cleansUp matches what follows the native rollout: writes to ReplicaSets, then the end of the release.
+func cleansUp() func(harness.Write) bool {
+	unpaused := false
+	return func(w harness.Write) bool {
+		unpaused = unpaused || finishes(w)
+		return unpaused && w.Resource == "replicasets" || endsRelease(w)
+	}
+}
+
+// reachFinishing approves. The native rollout goes on, and the release does not end before the test lets it.
+func reachFinishing(t *testing.T, n *harness.Namespace) func() {
+	t.Helper()
 	n.WaitPhase("web", canary.Waiting, 1)
+	_, release := env.Proxy.Hold(n.Name, cleansUp())
+	t.Cleanup(release)
 	n.Approve("web")
 	n.WaitDeployment("web", "the native rollout goes on", finishing)
-	return nothing
+	return release
 }
 
 func phases() map[string]phase {

@@ -38,6 +38,7 @@ func TestTheOldVersionInEveryPhaseReverts(t *testing.T) {
 	t.Parallel()
 	inEveryPhase(t, func(t *testing.T, n *harness.Namespace, p phase, proceed func()) {
 		stable := n.PodsOf("web", v1)
+		p.goesBack(n)
 		n.SetImage("web", v1)
 		proceed()
 		d := n.WaitStable("web")
@@ -119,6 +120,7 @@ func TestAMaxSurgeOfTheUsersInEveryPhaseIsInForceAfterwards(t *testing.T) {
 	inEveryPhase(t, func(t *testing.T, n *harness.Namespace, p phase, proceed func()) {
 		n.Mark("web", watch.Surge, "50%")
 		n.Kubectl("patch", "deployment/web", "-p", `{"spec":{"strategy":{"rollingUpdate":{"maxSurge":"50%"}}}}`)
+		p.goesBack(n)
 		n.SetImage("web", v1)
 		proceed()
 		d := n.WaitStable("web")

@@ -1,6 +1,9 @@
 package harness
 
-import "net/http"
+import (
+	"net/http"
+	"sync"
+)
 
 // hold keeps a write of sluice's on its way.
 type hold struct {
@@ -12,13 +15,13 @@ type hold struct {
 
 // Hold keeps the next write of sluice's to a namespace that matches from reaching the API server until
 // the test lets it go, so that the test can do what sluice has not seen. Reached is closed when such a
-// write is there. Release is called once, whether it was reached or not.
+// write is there. Release is called whether it was reached or not, and may be called again.
 func (p *Proxy) Hold(namespace string, match func(Write) bool) (reached <-chan struct{}, release func()) {
 	h := &hold{namespace: namespace, match: match, reached: make(chan struct{}), released: make(chan struct{})}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.holds = append(p.holds, h)
-	return h.reached, func() { close(h.released) }
+	return h.reached, sync.OnceFunc(func() { close(h.released) })
 }
 
 // wait returns when nothing holds the request any more.

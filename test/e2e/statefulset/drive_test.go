@@ -103,9 +103,10 @@ func TestAnAbortInEveryPhase(t *testing.T) {
 		s.SetImage(v1)
 		s.WaitStable(v1)
 	})
-	inPhases(t, []string{promoting}, func(t *testing.T, s harness.Set, p phase, _ func()) {
+	inPhases(t, []string{promoting}, func(t *testing.T, s harness.Set, p phase, proceed func()) {
 		s.Refused("alice", []string{"is approved and the native rollout is under way: apply the old version to go back"},
 			"kubectl", "annotate", "statefulset/db", canary.AbortAnnotation+"="+s.Release().Name())
+		proceed()
 		s.WaitStable(p.image)
 	})
 	inPhases(t, []string{aborting, aborted, reverting}, func(t *testing.T, s harness.Set, _ phase, proceed func()) {

@@ -43,11 +43,11 @@ func nothing() {}
 func stop(t *testing.T, s harness.Set, match func(harness.Write) bool, act func()) (proceed func()) {
 	t.Helper()
 	reached, release := env.Proxy.Hold(s.Name, match)
+	t.Cleanup(release) // where the test fails first
 	act()
 	select {
 	case <-reached:
 	case <-time.After(time.Minute):
-		release()
 		require.Fail(t, "sluice never came to the write that the test waits for")
 	}
 	return release
@@ -118,14 +118,17 @@ func phases() map[string]phase {
 			return nothing
 		}},
 		approved: {image: v2, reach: reachAfter(func(s harness.Set) { s.Approve() }, says("Promoting"))},
-		promoting: {image: late, promoted: true, reach: func(_ *testing.T, s harness.Set) func() {
+		promoting: {image: late, promoted: true, reach: func(t *testing.T, s harness.Set) func() {
+			t.Helper()
 			waiting(s, late)
+			_, release := env.Proxy.Hold(s.Name, says(`"sluice.dev/release":null`)) // so that it does not end before
+			t.Cleanup(release)
 			s.Approve()
 			s.Wait("the native rollout goes on", func(set *appsv1.StatefulSet) bool {
 				r, err := canary.DecodeRelease(set.Annotations)
-				return err == nil && r != nil && r.Stage == canary.Finishing && set.Status.AvailableReplicas < 3
+				return err == nil && r != nil && r.Stage == canary.Finishing && set.Status.UpdatedReplicas > 1
 			})
-			return nothing
+			return release
 		}},
 		aborting: {image: v2, reach: reachAfter(func(s harness.Set) { s.Abort() }, deletesPod)},
 		aborted: {image: v2, reach: func(_ *testing.T, s harness.Set) func() {
