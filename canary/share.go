@@ -22,7 +22,7 @@ type Traffic struct {
 	// Unnamed: a Service is not there, and the label of the pods that it would select is not known yet.
 	Unnamed bool
 	// StableEndpoints and CanaryEndpoints are how many ready pods the versions' Services have; of several
-	// Services, the one with the fewest. Those of the canary's are pods of its version that nobody has deleted.
+	// Services, the one with the fewest. Those of the canary's are pods that it selects by now and that nobody has deleted.
 	StableEndpoints, CanaryEndpoints int32
 	// Unlisted: a Service of sluice's has no endpoints object yet, not even an empty one. A gateway takes that for a
 	// backend that does not exist.
@@ -70,8 +70,8 @@ type Route struct {
 // ingress-nginx reloads at most every 3.3 s by default.
 const Unsaid = 5 * time.Second
 
-// TakesUp is how long any other one is given to act on a route that it has accepted, before Services go to which it may
-// send requests still.
+// TakesUp is how long any other one is given to act on a route that it has accepted, where a release has ended past
+// sluice, and before Services go to which it may send requests still.
 const TakesUp = 2 * time.Second
 
 // Share is how requests are divided between the stable version and the canary.

@@ -23,8 +23,8 @@ func (o Observed) steer(want *Share, now time.Time) *Move {
 			return move
 		}
 	}
-	if want == nil && t.divided() && t.Empty {
-		return awaits("the endpoints of the Service itself", o.since())
+	if want == nil && t.divided() && t.Empty && !(o.Release.Since != nil && o.Release.overdue(now)) {
+		return awaits("the endpoints of the Service itself", time.Time{}) // for the step's deadline alone
 	}
 	if !t.at(want) {
 		return &Move{Write: &Write{Steer: &Steering{Share: want}}}

@@ -61,7 +61,8 @@
 // # Sweeping
 //
 // For a workload without a release, or that does not exist any more, whatever sluice marked is cleared
-// away, and its conditions, where somebody else ended the release. A ReplicaSet with a Deployment's labels or with a controller is unmarked and keeps running; it
-// was promoted, or `kubectl delete --cascade=orphan` left it for a Deployment to come. Any other one is
-// a canary that nobody approved, and is deleted.
+// away, and its conditions, where somebody else ended the release. Routes are first: nothing else goes while
+// requests may still be sent to a canary. A ReplicaSet with a Deployment's labels or with a controller is
+// unmarked and keeps running; it was promoted, or `kubectl delete --cascade=orphan` left it for a Deployment
+// to come. Any other one is a canary that nobody approved, and is deleted.
 package controller

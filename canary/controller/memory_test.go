@@ -27,6 +27,7 @@ type memory struct {
 	client.WithWatch // what nobody here calls
 	past
 	states []past
+	routes []schema.GroupVersionKind // kinds that are known
 }
 
 // past is one state of the store: objects by kind, namespace and name. Nobody changes it.
@@ -51,8 +52,18 @@ func keyOf(object client.Object, key client.ObjectKey) string {
 	return kindOf(object) + " " + key.String()
 }
 
-// RESTMapper knows no routes.
-func (m *memory) RESTMapper() meta.RESTMapper { return meta.NewDefaultRESTMapper(nil) }
+// RESTMapper knows routes alone.
+func (m *memory) RESTMapper() meta.RESTMapper {
+	var groups []schema.GroupVersion
+	for _, kind := range m.routes {
+		groups = append(groups, kind.GroupVersion())
+	}
+	mapper := meta.NewDefaultRESTMapper(groups)
+	for _, kind := range m.routes {
+		mapper.Add(kind, meta.RESTScopeNamespace)
+	}
+	return mapper
+}
 
 // store keeps the object in a new state, under a new resourceVersion.
 func (m *memory) store(object client.Object) {

@@ -19,7 +19,7 @@ import (
 const (
 	// maxMoves bounds the writes of one pass, so that one workload cannot keep a worker.
 	maxMoves = 10
-	// lookAgain is when to observe again after a guarded write came too late.
+	// lookAgain is when to observe again after a guarded write came too late, or while routes are given back.
 	lookAgain = 200 * time.Millisecond
 )
 

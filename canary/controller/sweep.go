@@ -16,7 +16,8 @@ import (
 	"sluice.dev/sluice/canary/traffic"
 )
 
-// servingAgain is when to look again at a canary that serves in place of stable pods.
+// servingAgain is when to look again at a canary that serves in place of stable pods, or whose pods are to go before routes
+// are given back.
 const servingAgain = time.Second
 
 // tidy leaves nothing of a release at a workload that has none. It returns when to go on, 0: it is done.
@@ -26,10 +27,14 @@ func (r *reconciler) tidy(ctx context.Context, s *snapshot) (again time.Duration
 	if err != nil {
 		return 0, err
 	}
-	if left != traffic.Nothing {
-		again = lookAgain
+	switch left {
+	case traffic.Requests:
+		return lookAgain, nil // no pods go before
+	case traffic.Routes:
+		again = servingAgain
+	case traffic.Nothing:
 	}
-	if r.kind == deploymentKind && left != traffic.Requests { // sluice makes no pods for a StatefulSet
+	if r.kind == deploymentKind { // sluice makes no pods for a StatefulSet
 		canary, err := r.sweep(ctx, s)
 		if err != nil {
 			return 0, err

@@ -3,12 +3,16 @@ package controller
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"sluice.dev/sluice/canary"
+	"sluice.dev/sluice/canary/traffic/split"
 )
 
 func TestSweep(t *testing.T) {
@@ -116,6 +120,46 @@ func TestSweep(t *testing.T) {
 			require.Empty(t, c.writes)
 		})
 	}
+}
+
+// TestACanaryStaysUntilNoGatewaySendsRequestsThere: its route was given back just now, past sluice.
+func TestACanaryStaysUntilNoGatewaySendsRequestsThere(t *testing.T) {
+	c := running(t)
+	c.raw.routes = []schema.GroupVersionKind{split.HTTPRoute.WithVersion("v1")}
+	c.restart()
+	c.upgrade("web:2")
+	object := c.workload()
+	object.SetAnnotations(nil)
+	object.SetLabels(nil)
+	require.NoError(t, c.store.Update(t.Context(), object))
+	c.native()
+	owner := metav1.OwnerReference{APIVersion: "apps/v1", Kind: "Deployment", Name: web.Name, UID: object.GetUID()}
+	for _, name := range []string{"web", "web-stable", "web-canary"} {
+		service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: web.Namespace, Name: name}}
+		if name != "web" {
+			service.Labels = map[string]string{canary.WorkloadLabel: web.Name}
+			service.Annotations = map[string]string{"sluice.dev/service": "web"}
+			service.OwnerReferences = []metav1.OwnerReference{owner}
+		}
+		require.NoError(t, c.store.Create(t.Context(), service))
+	}
+	route := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{
+		"rules": []any{map[string]any{"backendRefs": []any{map[string]any{"name": "web", "port": int64(80)}}}},
+	}}}
+	route.SetGroupVersionKind(c.raw.routes[0])
+	route.SetNamespace(web.Namespace)
+	route.SetName("web")
+	route.SetCreationTimestamp(metav1.Time{Time: c.now})
+	require.NoError(t, c.store.Create(t.Context(), route))
+
+	again, err := c.once()
+	require.NoError(t, err)
+	require.Positive(t, again.RequeueAfter)
+	require.Equal(t, map[string]int64{"web:1": 10, "web:2": 2}, c.pods())
+	c.now = c.now.Add(time.Minute) // longer than a gateway that accepts nothing is waited for
+	_, err = c.once()
+	require.NoError(t, err)
+	require.Equal(t, map[string]int64{"web:1": 10}, c.pods())
 }
 
 // TestSweepOfAShortenedName: the label of a long name leads to a name that no Deployment has.

@@ -56,7 +56,7 @@ func (r *reconciler) sweepTraffic(ctx context.Context, s *snapshot) (traffic.Lef
 	w := r.behind(s)
 	if s.workload != nil {
 		w.Written = split.Written(s.workload.object, nil)
-		w.Promoted = s.workload.object.GetLabels()[canary.PhaseLabel] == string(canary.Promoting)
+		w.GoesOn = s.workload.object.GetLabels()[canary.PhaseLabel] == string(canary.Promoting)
 	}
 	return r.router.Sweep(ctx, w)
 }

@@ -64,10 +64,11 @@
 // and nothing that grows with the cluster but for the IngressClasses, which are few. That a kind is not known is
 // remembered for half a minute, since asking for it costs a discovery of the whole API.
 //
-// A sweep lists the namespace's Services and its routes: the garbage collector takes the Services of a deleted workload
-// away before its routes are given back. It is made when a release ends, and when something of one that is over wakes the
-// controller. Where it finds a route divided, which somebody else's end of a release leaves, it lists endpoints and the
-// pods that the user's Service selects.
+// A sweep lists sluice's Services of the workload and the routes of its namespace: the garbage collector takes the
+// Services of a deleted workload away before its routes are given back. It is made when a release ends, when something of
+// one that is over wakes the controller, and several times a second while gateways take up what was given back. Where it
+// finds a route divided, which somebody else's end of a release leaves, it lists the namespace's Services, endpoints and
+// the pods that the user's Service selects.
 //
 // # Decisions
 //

@@ -42,14 +42,15 @@ func (r *Router) selectsOthers(ctx context.Context, w Workload, s *service) (str
 	return "", nil
 }
 
-// pods returns those that a Service selects, as metadata.
+// pods returns the unfinished ones that a Service selects, as metadata.
 func (r *Router) pods(ctx context.Context, s *corev1.Service) ([]metav1.PartialObjectMetadata, error) {
 	pods := &metav1.PartialObjectMetadataList{}
 	pods.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("PodList"))
 	if len(s.Spec.Selector) == 0 {
 		return nil, nil
 	}
-	if err := r.client.List(ctx, pods, client.InNamespace(s.Namespace), client.MatchingLabels(s.Spec.Selector)); err != nil {
+	if err := r.client.List(ctx, pods, client.InNamespace(s.Namespace), client.MatchingLabels(s.Spec.Selector),
+		client.MatchingFieldsSelector{Selector: unfinished}); err != nil {
 		return nil, fmt.Errorf("listing pods that service %s/%s selects: %w", s.Namespace, s.Name, err)
 	}
 	return pods.Items, nil

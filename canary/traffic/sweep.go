@@ -9,6 +9,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -16,9 +17,12 @@ import (
 	"sluice.dev/sluice/canary/traffic/split"
 )
 
-// settles is how long a gateway may take to accept a route that was given back, before sluice's Services go, and how
-// long pods of a canary may take to go while nothing changes, before a route is given back beside them.
-const settles = time.Minute
+const (
+	// settles is how long a gateway may take to accept a route that was given back, before sluice's Services go.
+	settles = time.Minute
+	// goes is how long pods of a canary may take to go while nothing changes, before a route is given back beside them.
+	goes = time.Minute
+)
 
 // Left is what a sweep has left to do.
 type Left int
@@ -36,11 +40,12 @@ const (
 // and takes sluice's Services away once no gateway sends requests there.
 func (r *Router) Sweep(ctx context.Context, w Workload) (Left, error) {
 	list := &corev1.ServiceList{}
-	if err := r.client.List(ctx, list, client.InNamespace(w.Namespace)); err != nil {
-		return Nothing, fmt.Errorf("listing services of namespace %s: %w", w.Namespace, err)
+	err := r.client.List(ctx, list, client.InNamespace(w.Namespace), client.MatchingLabels{canary.WorkloadLabel: canary.WorkloadLabelValue(w.Name)})
+	if err != nil {
+		return Nothing, fmt.Errorf("listing sluice's services of namespace %s: %w", w.Namespace, err)
 	}
-	own := slices.DeleteFunc(slices.Clone(list.Items), func(s corev1.Service) bool { return !w.belongs(&s) })
-	if left, err := r.sweepRoutes(ctx, w, list.Items, own); left != Nothing || err != nil {
+	own := slices.DeleteFunc(list.Items, func(s corev1.Service) bool { return !w.belongs(&s) })
+	if left, err := r.sweepRoutes(ctx, w, own); left != Nothing || err != nil {
 		return left, err
 	}
 	for i := range own {
@@ -54,7 +59,7 @@ func (r *Router) Sweep(ctx context.Context, w Workload) (Left, error) {
 	return Nothing, nil
 }
 
-func (r *Router) sweepRoutes(ctx context.Context, w Workload, all, own []corev1.Service) (left Left, err error) {
+func (r *Router) sweepRoutes(ctx context.Context, w Workload, own []corev1.Service) (left Left, err error) {
 	l := &look{Router: r, workload: w, view: &View{workload: w}}
 	if err := l.read(ctx); err != nil {
 		return Nothing, err
@@ -77,11 +82,12 @@ func (r *Router) sweepRoutes(ctx context.Context, w Workload, all, own []corev1.
 		}
 	}
 	if len(l.view.parts) > 0 {
-		return l.giveBack(ctx, all)
+		back, err := l.giveBack(ctx)
+		return max(left, back), err
 	}
 	for _, name := range slices.Sorted(maps.Keys(l.canaries)) {
 		if canary := l.canaries[name]; len(recorded(canary, w.subject())) > 0 { // the Ingress beside which it stood is gone
-			return Routes, r.deleteCanary(ctx, canary)
+			return Requests, r.deleteCanary(ctx, canary)
 		}
 	}
 	return left, nil
@@ -90,23 +96,23 @@ func (r *Router) sweepRoutes(ctx context.Context, w Workload, all, own []corev1.
 // giveBack makes the next write towards routes without sluice's Services. Where the stable version serves, what is sent
 // to a canary goes there first, and its pods, which no release needs, are given their time to go: else they would get
 // requests by their number. Nothing of that is done for a version that goes on.
-func (l *look) giveBack(ctx context.Context, services []corev1.Service) (Left, error) {
-	early, changed, err := l.tooEarly(ctx, services)
+func (l *look) giveBack(ctx context.Context) (Left, error) {
+	early, changed, err := l.tooEarly(ctx)
 	if err != nil {
 		return Nothing, err
 	}
-	if !early || l.workload.Promoted {
+	if !early || l.workload.GoesOn {
 		return Requests, l.Steer(ctx, l.view, nil)
 	}
 	for _, route := range l.view.State.Routes {
-		if route.Share != nil && *route.Share != (canary.Share{}) {
+		if !canary.SameShare(route.Share, &canary.Share{}) {
 			return Requests, l.Steer(ctx, l.view, &canary.Share{})
 		}
 	}
 	switch {
 	case slices.ContainsFunc(l.view.parts, l.lags):
 		return Requests, nil
-	case l.kinds.now().Sub(changed) < settles:
+	case l.kinds.now().Sub(changed) < goes:
 		return Routes, nil
 	}
 	return Requests, l.Steer(ctx, l.view, nil)
@@ -114,10 +120,14 @@ func (l *look) giveBack(ctx context.Context, services []corev1.Service) (Left, e
 
 // tooEarly tells whether requests to one of the user's Services would reach pods of a canary, or none, although the
 // stable version serves; and when that last changed, as far as can be seen.
-func (l *look) tooEarly(ctx context.Context, services []corev1.Service) (early bool, changed time.Time, err error) {
+func (l *look) tooEarly(ctx context.Context) (early bool, changed time.Time, err error) {
+	all := &corev1.ServiceList{}
+	if err := l.client.List(ctx, all, client.InNamespace(l.workload.Namespace)); err != nil {
+		return false, time.Time{}, fmt.Errorf("listing services of namespace %s: %w", l.workload.Namespace, err)
+	}
 	byName := map[string]*corev1.Service{}
-	for i := range services {
-		byName[services[i].Name] = &services[i]
+	for i := range all.Items {
+		byName[all.Items[i].Name] = &all.Items[i]
 	}
 	var names []string
 	for _, p := range l.view.parts {
@@ -129,34 +139,53 @@ func (l *look) tooEarly(ctx context.Context, services []corev1.Service) (early b
 	}
 	changed = l.workload.Written
 	for i, p := range l.view.parts {
-		user, stable, other := byName[p.names.Service], byName[p.names.Stable], byName[p.names.Canary]
-		if user == nil || stable == nil || other == nil || len(ready[stable.Name]) == 0 {
+		s := service{Service: byName[p.names.Service], names: p.names, stable: byName[p.names.Stable], canary: byName[p.names.Canary]}
+		if s.Service == nil || s.stable == nil || s.canary == nil || len(ready[p.names.Stable]) == 0 {
 			continue
 		}
-		pods, err := l.pods(ctx, user)
+		unfit, last, err := l.unfit(ctx, s, ready)
 		if err != nil {
 			return false, time.Time{}, err
 		}
-		version := other.Spec.Selector[l.workload.HashLabel]
-		if version == stable.Spec.Selector[l.workload.HashLabel] {
-			version = "" // it was promoted
-		}
-		live, reached := podSet{}, false
-		for _, pod := range pods {
-			changed = latest(changed, pod.CreationTimestamp.Time)
-			if pod.DeletionTimestamp != nil {
-				changed = latest(changed, pod.DeletionTimestamp.Time)
-				continue
-			}
-			live[pod.UID] = true
-			reached = reached || version != "" && pod.Labels[l.workload.HashLabel] == version
-		}
-		// The endpoints of each Service follow pods with a delay of their own: these may be those of pods that are gone.
-		listed := ready[user.Name]
-		early = early || reached || len(listed) == 0 || !listed.without(ready[stable.Name]).within(live)
-		changed = latest(changed, l.view.State.Routes[i].Changed)
+		early, changed = early || unfit, latest(changed, latest(last, l.view.State.Routes[i].Changed))
 	}
 	return early, changed, nil
+}
+
+// unfit tells whether a Service of the user's selects pods of a canary, lists pods that are gone, or none: its endpoints
+// follow pods with a delay of their own. Last is when the canary's pods last came or went.
+func (l *look) unfit(ctx context.Context, s service, ready map[string]podSet) (unfit bool, last time.Time, err error) {
+	version := s.canary.Spec.Selector[l.workload.HashLabel]
+	if version == s.stable.Spec.Selector[l.workload.HashLabel] {
+		version = "" // it was promoted
+	}
+	pods, err := l.pods(ctx, s.Service)
+	if err != nil {
+		return false, time.Time{}, err
+	}
+	live := podSet{}
+	for _, pod := range pods {
+		live[pod.UID] = pod.DeletionTimestamp == nil
+		if version == "" || pod.Labels[l.workload.HashLabel] != version {
+			continue
+		}
+		unfit = unfit || live[pod.UID]
+		last = latest(last, latest(pod.CreationTimestamp.Time, deleted(pod)))
+	}
+	listed := ready[s.Name]
+	return unfit || len(listed) == 0 || !listed.without(ready[s.names.Stable]).within(live), last, nil
+}
+
+// deleted is when somebody deleted a pod: its deletionTimestamp is when its grace period is over.
+func deleted(pod metav1.PartialObjectMetadata) time.Time {
+	if pod.DeletionTimestamp == nil {
+		return time.Time{}
+	}
+	grace := time.Duration(0)
+	if pod.DeletionGracePeriodSeconds != nil {
+		grace = time.Duration(*pod.DeletionGracePeriodSeconds) * time.Second
+	}
+	return pod.DeletionTimestamp.Add(-grace)
 }
 
 func latest(a, b time.Time) time.Time {
@@ -191,7 +220,8 @@ func (l *look) isLeft(p part, own []corev1.Service) bool {
 	return mine && differs(p, nil)
 }
 
-// lags tells whether the provider of a route may do what the route said before.
+// lags tells whether the provider of a route may do what the route said before. A last write that is far ahead of this
+// clock is not believed.
 func (r *Router) lags(p part) bool {
 	reading, err := providerOf(p.route).Read(p.route, p.companion, p.names)
 	if err != nil || reading.None != "" {
@@ -201,7 +231,7 @@ func (r *Router) lags(p part) bool {
 	if split.Silent(p.route.GroupVersionKind().GroupKind()) {
 		takesUp = canary.Unsaid
 	}
-	return since < takesUp || (reading.Waiting != "" && since < settles)
+	return since > -settles && (since < takesUp || (reading.Waiting != "" && since < settles))
 }
 
 // recorded returns the Services of which a route has a record of a workload's release, of any where it is empty; those

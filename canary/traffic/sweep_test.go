@@ -123,7 +123,8 @@ func podIn(uid, hash string) *corev1.Pod {
 // meanwhile are not waited for.
 func TestARouteIsGivenBackOnceTheServiceListsTheStableVersion(t *testing.T) {
 	ending := podIn("other-0", "bbb")
-	ending.DeletionTimestamp, ending.Finalizers = &metav1.Time{Time: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}, []string{"test/stays"}
+	ending.DeletionTimestamp, ending.Finalizers = &metav1.Time{Time: time.Date(2026, 11, 22, 13, 0, 30, 0, time.UTC)}, []string{"test/stays"}
+	ending.DeletionGracePeriodSeconds = new(int64(30)) // it was deleted when the release was ended
 	stable := slices.Concat(endpointsOf("web-stable", 2), []client.Object{podIn("web-stable-0", "aaa"), podIn("web-stable-1", "aaa")})
 	both, alone := behind("web", "other", 1), behind("web", "web-stable", 2)
 	tests := map[string]struct {
@@ -139,7 +140,7 @@ func TestARouteIsGivenBackOnceTheServiceListsTheStableVersion(t *testing.T) {
 		"they are being deleted, and not listed": {objects: slices.Concat(stable, alone, []client.Object{ending})},
 		"others are there that will stay":        {objects: slices.Concat(stable, alone, both, []client.Object{podIn("other-0", "ccc")})},
 		"the canary's version was promoted": {objects: slices.Concat(stable, alone, both, []client.Object{podIn("other-0", "bbb")}),
-			at: func(w *world) { w.workload.Promoted = true }},
+			at: func(w *world) { w.workload.GoesOn = true }},
 		"the stable version has no pods": {objects: slices.Concat(both, []client.Object{podIn("other-0", "bbb")})},
 		"the stable version's Service is gone": {objects: slices.Concat(stable, alone, both),
 			at: func(w *world) {
@@ -174,7 +175,7 @@ func TestARouteIsGivenBackOnceTheServiceListsTheStableVersion(t *testing.T) {
 				return
 			}
 			require.Equal(t, Routes, left)
-			w.now = w.now.Add(settles - time.Second)
+			w.now = w.now.Add(goes - time.Second)
 			require.Equal(t, Routes, w.sweepOnce())
 			require.NotEqual(t, before, content(w.route(route)))
 			w.now = w.now.Add(time.Second)
@@ -208,6 +209,27 @@ func TestACanarysPodsStayUntilNothingIsSentThere(t *testing.T) {
 	require.Equal(t, Requests, w.sweepOnce())
 	w.now = w.now.Add(time.Second)
 	require.Equal(t, Routes, w.sweepOnce())
+}
+
+// TestWhatIsLeftOfADivisionSendsNothingToACanaryWhosePodsGo: the main Ingress was given back already.
+func TestWhatIsLeftOfADivisionSendsNothingToACanaryWhosePodsGo(t *testing.T) {
+	main := ingressOf("nginx", "a", "web")
+	w := makeWorld(t, clones(slices.Concat([]client.Object{serviceOf("web"), main, nginx(), podIn("web-stable-0", "aaa"), podIn("other-0", "bbb")},
+		endpointsOf("web-stable", 1), endpointsOf("web-canary", 1), behind("web", "web-stable", 1)))...)
+	w.divide(20)
+	require.NoError(t, w.Steer(t.Context(), w.look(), nil))
+	swept(w)
+	w.workload.Written = w.now
+	for w.sweepOnce() == Requests {
+		w.now = w.now.Add(time.Second)
+	}
+	require.Contains(t, split.Recorded(w.route(main)), "web", "everything goes to the stable version once more")
+	w.sweepOnce()
+	left := &networkingv1.IngressList{}
+	require.NoError(t, w.client.List(t.Context(), left))
+	for _, ingress := range left.Items {
+		require.Contains(t, []string{"", "0"}, ingress.Annotations["nginx.ingress.kubernetes.io/canary-weight"], ingress.Name)
+	}
 }
 
 // TestTheServicesStayAsLongAsAGatewayMayLag: until it has accepted the route, at most a minute, and two seconds in any

@@ -41,10 +41,10 @@ type Workload struct {
 	// Policy is that of its release. Divided are the routes that its state names: "httproute/web".
 	Policy  canary.Policy
 	Divided []string
-	// Written is when a workload without a release was last written, zero where it is gone. Promoted: its release was
+	// Written is when a workload without a release was last written, zero where it is gone. GoesOn: its release was
 	// ended by somebody who rolls out the new version.
-	Written  time.Time
-	Promoted bool
+	Written time.Time
+	GoesOn  bool
 }
 
 // subject names the workload in records: "Deployment/web".

@@ -10,7 +10,7 @@ import (
 // Silent tells whether providers of a kind need not say when they have taken up a route: they get canary.Unsaid for it.
 func Silent(kind schema.GroupKind) bool { return kind.Group != GatewayGroup }
 
-// Written is when anybody last wrote a route, or its canary Ingress, nil where there is none. What a provider says in
+// Written is when anybody last wrote a route, or another object, or its canary Ingress, nil where there is none. What a provider says in
 // the status is no write.
 func Written(route, companion *unstructured.Unstructured) time.Time {
 	var last time.Time

@@ -1,6 +1,7 @@
 package eject
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -75,7 +76,7 @@ func (e *Ejector) giveBack(ctx context.Context, item *Item) (waits wait, err err
 	if waits, err := e.insist(ctx, item, f, toService); waits != (wait{}) || err != nil {
 		return waits, err
 	}
-	if waits := e.taken(item, f); waits != (wait{}) {
+	if waits := cmp.Or(e.taken(item, f), e.settled(item, f)); waits != (wait{}) {
 		return waits, nil
 	}
 	for _, p := range f.claimed {

@@ -33,7 +33,7 @@ func (e *Ejector) wrote(item *Item, p part) {
 // taken says what gateways have not taken up yet of what was written, by whomever. Nobody waits for ever: a gateway that
 // accepts nothing may be gone.
 func (e *Ejector) taken(item *Item, f *front) wait {
-	parts := slices.Concat(f.parts, f.claimed, f.returned)
+	parts := slices.Concat(f.parts, f.claimed)
 	for _, p := range parts {
 		if waits := e.accepted(item, p); waits != (wait{}) {
 			return waits
@@ -44,6 +44,17 @@ func (e *Ejector) taken(item *Item, f *front) wait {
 	}
 	for _, p := range parts {
 		if e.sinceWritten(item, p) < min(p.takesUp(), e.Timeout) {
+			return wait{what: "gateways to take up its routes"}
+		}
+	}
+	return wait{}
+}
+
+// settled says what gateways have not taken up yet of what somebody else, as a sluice that is alive, gave back.
+func (e *Ejector) settled(item *Item, f *front) wait {
+	for _, p := range f.returned {
+		since := e.sinceWritten(item, p)
+		if since < min(p.takesUp(), e.Timeout) || (p.waiting() != "" && since < min(accepts, e.Timeout)) {
 			return wait{what: "gateways to take up its routes"}
 		}
 	}

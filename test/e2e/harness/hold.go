@@ -15,7 +15,8 @@ type hold struct {
 
 // Hold keeps the next write of sluice's to a namespace that matches from reaching the API server until
 // the test lets it go, so that the test can do what sluice has not seen. Reached is closed when such a
-// write is there. Release is called whether it was reached or not, and may be called again.
+// write is there. Release is called whether it was reached or not, and may be called again. Sluice itself gives a write up after a
+// minute, and tries it again.
 func (p *Proxy) Hold(namespace string, match func(Write) bool) (reached <-chan struct{}, release func()) {
 	h := &hold{namespace: namespace, match: match, reached: make(chan struct{}), released: make(chan struct{})}
 	p.mu.Lock()

@@ -19,7 +19,7 @@ import (
 const (
 	abortRate  = 50
 	abortGoal  = time.Second
-	abortLimit = 5 * time.Second // of any one, on a busy machine
+	abortLimit = 3 * time.Second // of any one, on a busy machine
 )
 
 // TestAnAbortTakesTheCanaryItsRequestsWithinASecond: the median of all aborts, from the write to the last answer.
