@@ -22,7 +22,8 @@ type Traffic struct {
 	// Unnamed: a Service is not there, and the label of the pods that it would select is not known yet.
 	Unnamed bool
 	// StableEndpoints and CanaryEndpoints are how many ready pods the versions' Services have; of several
-	// Services, the one with the fewest. Those of the canary's are pods that it selects by now and that nobody has deleted.
+	// Services, the one with the fewest. While a canary gets no requests, only pods that its Service selects
+	// by now and that nobody has deleted count.
 	StableEndpoints, CanaryEndpoints int32
 	// Unlisted: a Service of sluice's has no endpoints object yet, not even an empty one. A gateway takes that for a
 	// backend that does not exist.

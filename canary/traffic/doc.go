@@ -57,7 +57,7 @@
 //	the routes of the namespace, of the kinds that the cluster knows     and IngressClasses, where there are Ingresses
 //	ReferenceGrants of the namespace                                     and the routes of the namespaces they name
 //	endpoints of those Services and of sluice's own                      where a route is divided, or can be
-//	the pods that the canary's Service selects                           where it has endpoints
+//	the pods that the canary's Service selects                           where it has endpoints, and gets nothing yet
 //	one pod that a Service selects and the workload does not             until a route of the Service is divided
 //	what is bound to Services by their names, of the kinds in question   until each route in question is divided
 //

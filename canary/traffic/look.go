@@ -353,6 +353,11 @@ func (l *look) finish(ctx context.Context, candidates []*service) error {
 	return nil
 }
 
+// sends tells whether a route sends requests to a canary.
+func (l *look) sends() bool {
+	return slices.ContainsFunc(l.view.State.Routes, func(r canary.Route) bool { return r.Share != nil && *r.Share != canary.Share{} })
+}
+
 // ofCanary counts the endpoints of the Service of a canary that are pods of its version, and that nobody has deleted:
 // endpoints follow pods, and what a Service selects, with a delay.
 func (l *look) ofCanary(ctx context.Context, s *service, listed podSet) (count int32, err error) {
@@ -384,9 +389,12 @@ func (l *look) count(ctx context.Context, ready map[string]podSet) error {
 		if i == 0 || int32(len(stable)) < state.StableEndpoints {
 			state.StableEndpoints = int32(len(stable)) // as many as a namespace has pods
 		}
-		ofCanary, err := l.ofCanary(ctx, s, onCanary)
-		if err != nil {
-			return err
+		ofCanary := int32(len(onCanary))
+		if !l.sends() { // an abort of what gets requests is not to wait for another list
+			var err error
+			if ofCanary, err = l.ofCanary(ctx, s, onCanary); err != nil {
+				return err
+			}
 		}
 		if i == 0 || ofCanary < state.CanaryEndpoints {
 			state.CanaryEndpoints = ofCanary
