@@ -107,8 +107,8 @@ func (t Traffic) divided() bool {
 	return slices.ContainsFunc(t.Routes, func(r Route) bool { return r.Share != nil })
 }
 
-// sends tells whether a route sends requests to a canary.
-func (t Traffic) sends() bool {
+// Sends tells whether a route sends requests to a canary.
+func (t Traffic) Sends() bool {
 	return slices.ContainsFunc(t.Routes, func(r Route) bool { return r.Share.sends() })
 }
 

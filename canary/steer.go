@@ -41,7 +41,7 @@ func (o Observed) prepare(want *Share, now time.Time) *Move {
 		return awaits("the revisions of both versions", o.since())
 	case t.Missing:
 		return &Move{Write: &Write{SelectPods: true}}
-	case t.Astray && t.sends():
+	case t.Astray && t.Sends():
 		return &Move{Write: &Write{Steer: &Steering{Share: stableAlone}}}
 	case t.Astray && t.waiting() != nil: // what its routes said before may be in force still
 		return t.waiting()
@@ -160,7 +160,7 @@ func (o Observed) unsaid(now time.Time) *Move {
 func (o Observed) atOnce() *Move {
 	t, r := o.Traffic, o.Release
 	over := r.Since == nil && (r.Phase == Aborted || r.Phase == Reverting) && o.whole() && !o.adopting()
-	if !t.sends() || t.StableEndpoints == 0 || (t.CanaryEndpoints > 0 && !over) {
+	if !t.Sends() || t.StableEndpoints == 0 || (t.CanaryEndpoints > 0 && !over) {
 		return nil
 	}
 	return &Move{Write: &Write{Steer: &Steering{Share: o.away()}}}

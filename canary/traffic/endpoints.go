@@ -66,3 +66,48 @@ func (r *Router) endpoints(ctx context.Context, namespace string, services []str
 }
 
 func isReady(e discoveryv1.Endpoint) bool { return e.Conditions.Ready == nil || *e.Conditions.Ready }
+
+// ofCanary counts the endpoints of the Service of a canary that are pods of its version, and that nobody has deleted:
+// endpoints follow pods, and what a Service selects, with a delay.
+func (l *look) ofCanary(ctx context.Context, s *service, listed podSet) (count int32, err error) {
+	if s.canary == nil || len(listed) == 0 {
+		return 0, nil
+	}
+	pods, err := l.pods(ctx, s.canary)
+	for _, pod := range pods {
+		if listed[pod.UID] && pod.DeletionTimestamp == nil {
+			count++
+		}
+	}
+	return count, err
+}
+
+// count says what the ready pods behind each Service come to.
+func (l *look) count(ctx context.Context, ready map[string]podSet) error {
+	state := &l.view.State
+	state.OnlyStable, state.OnlyCanary = true, true
+	for i, s := range l.view.services {
+		own, stable, onCanary := ready[s.names.Service], ready[s.names.Stable], ready[s.names.Canary]
+		if s.lost != "" {
+			own = nil // they are not the workload's
+		}
+		state.Unlisted = state.Unlisted || s.lost == "" && (stable == nil || onCanary == nil)
+		state.Empty = state.Empty || s.lost == "" && len(own) == 0 && len(stable)+len(onCanary) > 0
+		state.OnlyStable = state.OnlyStable && own.within(stable) && len(onCanary) == 0
+		state.OnlyCanary = state.OnlyCanary && own.within(onCanary)
+		if i == 0 || int32(len(stable)) < state.StableEndpoints {
+			state.StableEndpoints = int32(len(stable)) // as many as a namespace has pods
+		}
+		ofCanary := int32(len(onCanary))
+		if !state.Sends() { // an abort of what gets requests is not to wait for another list
+			var err error
+			if ofCanary, err = l.ofCanary(ctx, s, onCanary); err != nil {
+				return err
+			}
+		}
+		if i == 0 || ofCanary < state.CanaryEndpoints {
+			state.CanaryEndpoints = ofCanary
+		}
+	}
+	return nil
+}
